@@ -14,6 +14,7 @@ from scalinglab._version import __version__
 
 if TYPE_CHECKING:
     from scalinglab import laws, plots
+    from scalinglab.analysis.continual import continual
     from scalinglab.fitting import (
         Bootstrap,
         Fit,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _FACE = {
     "laws": "scalinglab.laws",
     "plots": "scalinglab.plots",
+    "continual": "scalinglab.analysis:continual",
     "Bootstrap": "scalinglab.fitting:Bootstrap",
     "Fit": "scalinglab.fitting:Fit",
     "Huber": "scalinglab.fitting:Huber",
@@ -52,6 +54,7 @@ __all__ = [
     "__version__",
     "backtest",
     "compare",
+    "continual",
     "fit",
     "fit_groups",
     "laws",

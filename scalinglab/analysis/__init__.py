@@ -1,25 +1,34 @@
-"""What is asked of a fit: compute-optimal N and D, equivalent size, continual training."""
+"""What is asked of a fit or a run table: a module a question, each answer a small frozen object."""
 
+from scalinglab.analysis.allocation import optimal_params_tokens
+from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
-from scalinglab.analysis.cost import SIX_N, FlopsPerToken, exact_flops
+from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
-from scalinglab.analysis.optimum import Optimum, Scaling, frontier, optimum, scaling
+from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 
 __all__ = [
-    "SIX_N",
+    "CONVENTIONS",
+    "SIX_ND",
+    "Answer",
     "Continual",
+    "Convention",
     "EquivalentSize",
     "Estimate",
-    "FlopsPerToken",
+    "ExtrapolationWarning",
+    "Frontier",
     "Optimum",
     "Scaling",
     "continual",
+    "convention",
     "count_text",
     "equivalent_size",
-    "exact_flops",
     "frontier",
+    "ladder_convention",
     "number_text",
+    "optimal_params_tokens",
     "optimum",
+    "readable",
     "scaling",
 ]

@@ -6,12 +6,13 @@ which N would reach the loss of a small model that was trained on far longer.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.estimate import Estimate
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,29 +22,31 @@ Array = NDArray[np.float64]
 _LOG_N = (math.log(1e-3), math.log(1e30))  # where a size is looked for
 
 
-@dataclass(frozen=True)
-class EquivalentSize:
+@dataclass(frozen=True, kw_only=True)
+class EquivalentSize(Answer):
     """The model on a frontier that reaches `loss`."""
+
+    source: ClassVar[str] = "MiniCPM's blog, February 2024; frontier: Hoffmann et al. 2022, eq. 4"
 
     loss: float
     frontier: str
     """`D = 20·N`, or `optimal`: the fit's own compute-optimal line under 6·N·D."""
-    params: Estimate
-    tokens: Estimate
-    ratio: Estimate
-    level: float
-    unreachable: float
+    params: Estimate = asked("parameters")
+    tokens: Estimate = asked("tokens")
+    ratio: Estimate = asked("tokens/parameter")
+    times: Estimate = asked("× the model's own N")
+    """N over the N of the model asked about; NaN where that is not given."""
+    unreachable: float = 0.0
     """Share of bootstrap draws in which no size reaches the loss."""
+    extrapolation: float = 0.0
+    """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
-    def __str__(self) -> str:
+    def headline(self) -> str:
         lost = f" ({self.unreachable:.0%} of the draws never reach it)" if self.unreachable else ""
         return (
             f"loss {self.loss:.4g} is worth N {self.params.text(True)} trained on D "
             f"{self.tokens.text(True)} ({self.frontier}){lost}"
         )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self}</p>"
 
 
 def equivalent_size(
@@ -52,57 +55,84 @@ def equivalent_size(
     params: float | None = None,
     tokens: float | None = None,
     tokens_per_param: float | Literal["optimal"] = "optimal",
+    *,
+    bytes_per_token: float | None = None,
     level: float = 0.9,
     boot: "Bootstrap | None" = None,
+    beyond: float = BEYOND,
 ) -> EquivalentSize:
     """The size on a frontier that is worth a loss, or worth a model of (params, tokens) by the fit.
 
-    Raises InputError when neither or both are given, and when no size reaches the loss, naming the
-    bound that was hit.
+    loss: measured, in the fit's unit; or params and tokens, whose loss the fit predicts, anew in each draw. With a
+        loss, `params` alone says whose it is.
+    tokens_per_param: the frontier's D/N, r = 20 in MiniCPM's reading, counted in the study's tokens; or "optimal", the
+        fit's own. bytes_per_token: where the study counts bytes, r is given in tokens of so many bytes.
+    Warns ExtrapolationWarning as `optimum` does. Raises InputError when neither a loss nor a model is given, and when
+    no size reaches the loss, naming the bound that was hit.
     """
-    if (loss is None) == (params is None or tokens is None):
+    if tokens is not None and (params is None or loss is not None):
         raise InputError("give either loss=, or both params= and tokens=")
-    if tokens_per_param != "optimal" and not tokens_per_param > 0:
+    if loss is None and tokens is None:
+        raise InputError("give either loss=, or both params= and tokens=")
+    rule: float | str = tokens_per_param
+    if rule != "optimal" and not (isinstance(rule, int | float) and rule > 0 and math.isfinite(rule)):
         raise InputError(f'tokens_per_param is a positive number or "optimal", not {tokens_per_param!r}')
+    if bytes_per_token is not None:
+        if rule == "optimal":
+            raise InputError(
+                "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"
+            )
+        if not bytes_per_token > 0:
+            raise InputError(f"bytes_per_token is a positive number, not {bytes_per_token!r}")
+        rule = float(rule) * bytes_per_token
     if not hasattr(fit.law, "standard"):
         raise InputError(f"{fit.law.name} is not of Chinchilla's form, so it has no equivalent size")
-    boot = boot or (fit.boot() if len(fit.rows) else None)
-    law = fit.law
-    own: Any = None  # the loss in each draw: of the model by that draw's law, or the measured one
-    if loss is None:
-        assert params is not None
-        assert tokens is not None
-        loss = float(law.predict(fit.constants, params=params, tokens=tokens))
-        own = None if boot is None else law.predict(boot.constants, params=params, tokens=tokens)
-    if not (loss > 0 and math.isfinite(loss)):
-        raise InputError(f"a loss must be a positive number, not {loss:g}")
+    law: Any = fit.law
+    boot = own_boot(fit, boot)
 
-    n = _size(law, fit.constants, np.asarray(loss, float), tokens_per_param)
+    def own(constants: Any) -> Array:
+        """The loss asked about: the measured one, or the model's by each draw's own law."""
+        shape = np.shape(law.standard(constants).E)
+        given = loss if loss is not None else law.predict(constants, params=params or 0, tokens=tokens or 0)
+        return np.broadcast_to(np.asarray(given, float), shape)
+
+    value = float(own(fit.constants))
+    if not (value > 0 and math.isfinite(value)):
+        raise InputError(f"a loss must be a positive number, not {value:g}")
+    _check_reached(law, fit.constants, value, rule)
+
+    def ask(constants: Any) -> dict[str, Any]:
+        n = _size(law, constants, own(constants), rule)
+        d = _tokens(law, constants, n, rule)
+        return {"params": n, "tokens": d, "ratio": d / n, "times": n / (params or math.nan)}
+
+    found = carried(fit, boot, level, ask)
+    if params is None:
+        found["times"] = Estimate(math.nan)
+    lost = 0.0
+    if boot is not None:
+        lost = float(np.mean(~np.isfinite(_size(law, boot.constants, own(boot.constants), rule))))
+    far = extrapolation(fit, found["params"].value, found["tokens"].value)
+    name = "optimal" if rule == "optimal" else f"D = {rule:g}·N"
+    if bytes_per_token is not None:
+        name += f" bytes, {tokens_per_param:g} tokens of {bytes_per_token:g}"
+    return EquivalentSize(
+        loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far,
+        notes=beyond_note(far, beyond, "the equivalent model"), **found,
+    )  # fmt: skip
+
+
+def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> None:
+    """Raises InputError where no size on the frontier has this loss, naming the bound."""
+    n = _size(law, constants, np.asarray(loss, float), rule)
     if not np.isfinite(n):
-        floor = float(frontier_loss(law, fit.constants, np.exp(_LOG_N[1]), tokens_per_param))
+        floor = float(frontier_loss(law, constants, np.exp(_LOG_N[1]), rule))
         raise InputError(
             f"no size reaches a loss of {loss:.4g}: on this frontier the fit's loss never falls below "
             f"{floor:.4g}"
         )
     if n == 0.0:
         raise InputError(f"a loss of {loss:.4g} lies above everything the fit predicts for any size")
-    draws = None
-    if boot is not None:
-        draws = np.broadcast_to(np.asarray(loss if own is None else own, float), (len(boot.constants),))
-        draws = _size(law, boot.constants, draws, tokens_per_param)
-    d = _tokens(law, fit.constants, n, tokens_per_param)
-    ds = None if draws is None or boot is None else _tokens(law, boot.constants, draws, tokens_per_param)
-    with np.errstate(invalid="ignore"):  # no size and no tokens have no ratio
-        ratios = None if draws is None else ds / draws
-    return EquivalentSize(
-        loss=loss,
-        frontier="optimal" if tokens_per_param == "optimal" else f"D = {tokens_per_param:g}·N",
-        params=estimate(float(n), draws, level),
-        tokens=estimate(float(d), ds, level),
-        ratio=estimate(float(d / n), ratios, level),
-        level=level,
-        unreachable=0.0 if draws is None else float(np.mean(~np.isfinite(draws))),
-    )
 
 
 def _tokens(law: Any, constants: Any, n: Array, rule: float | str) -> Array:

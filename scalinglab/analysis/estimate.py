@@ -65,9 +65,10 @@ def count_text(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
-def number_text(value: float) -> str:
+def number_text(value: float, digits: int = 3) -> str:
+    """0.0347 as 0.0347, 12,345 as 1.23e+04; `digits` of them."""
     if not math.isfinite(value):
         return "unbounded" if value > 0 else "none"
     if value and not 1e-3 <= abs(value) < 1e4:
-        return f"{value:.2e}"
-    return f"{value:.3g}"
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"

@@ -1,55 +1,43 @@
-"""The compute-optimal model: which N and D make the loss smallest at a budget C.
-
-Under C = 6·N·D the law has a closed form (Hoffmann et al. 2022, eq. 4). Under another cost f(N) a token,
-D = C / f(N), the slope of the loss along that line vanishes where
-
-    αA·N^-α = s(N)·βB·D^-β,   s = d ln f / d ln N,
-
-which is solved by bisection on log N for all bootstrap draws at once.
-"""
+"""The compute-optimal model: which N and D make the loss smallest at a budget C, and how they grow with it."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from scalinglab.analysis.cost import SIX_N, FlopsPerToken
-from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.analysis.allocation import optimal_params_tokens
+from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
+from scalinglab.analysis.estimate import Estimate
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
     from scalinglab.fitting import Bootstrap, Fit
 
-Array = NDArray[np.float64]
-_FAR = 150.0  # |log N| within which an optimum is looked for
+_FIGURES = ("params", "tokens", "ratio", "loss")
 
 
-@dataclass(frozen=True)
-class Optimum:
+@dataclass(frozen=True, kw_only=True)
+class Optimum(Answer):
     """The compute-optimal model at one budget; every figure with its interval at `level`."""
+
+    source: ClassVar[str] = "Hoffmann et al. 2022, arXiv 2203.15556, eq. 4; other costs: docs/answers.md"
 
     flops: float
     cost: str
     """The convention C is counted in: `6ND`, `exact`, or the name of a cost of your own."""
-    params: Estimate
-    tokens: Estimate
-    ratio: Estimate
-    """D/N, tokens per parameter."""
-    loss: Estimate
-    level: float
-    extrapolation: float
+    params: Estimate = asked("parameters")
+    tokens: Estimate = asked("tokens")
+    ratio: Estimate = asked("tokens/parameter")
+    """D/N."""
+    loss: Estimate = asked("loss")
+    extrapolation: float = 0.0
     """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
-    def table(self) -> pd.DataFrame:
-        """Rows params, tokens, ratio, loss; columns value, lo, hi."""
-        rows = {key: getattr(self, key) for key in ("params", "tokens", "ratio", "loss")}
-        return pd.DataFrame({key: (e.value, e.lo, e.hi) for key, e in rows.items()}, ["value", "lo", "hi"]).T
-
-    def __str__(self) -> str:
+    def headline(self) -> str:
         far = f"; {self.extrapolation:.1f} decades beyond the data" if self.extrapolation > 0 else ""
         return (
             f"C = {self.flops:.3g} FLOPs ({self.cost}): N {self.params.text(True)} parameters, D "
@@ -57,103 +45,72 @@ class Optimum:
             f"({self.level:.0%} intervals{far})"
         )
 
-    def _repr_html_(self) -> str:
-        caption = f"Compute-optimal at {self.flops:.3g} FLOPs ({self.cost}), {self.level:.0%} intervals"
-        return f"<p>{caption}</p>{self.table().to_html(float_format=lambda v: f'{v:.4g}')}"
-
 
 def optimum(
     fit: "Fit",
     flops: float,
-    cost: FlopsPerToken = SIX_N,
+    cost: Cost = "6ND",
+    *,
     level: float = 0.9,
     boot: "Bootstrap | None" = None,
+    beyond: float = BEYOND,
+    **fixed: float,
 ) -> Optimum:
     """The compute-optimal (N, D) of a fit at a budget of `flops`.
 
-    Intervals come from `boot`, from a bootstrap of the fit's own where none is given, and are NaN for
-    constants that were given, not fitted. Raises InputError for a budget that is not positive, or a
-    law without params and tokens.
+    cost: how C counts: "6ND"; "exact" where the fitted rows carry `flops_exact`; a Convention; a function of (params,
+        tokens). fixed: further variables of the law, such as unique_tokens.
+    Intervals come from `boot`, from a bootstrap of the fit's own where none is given, and are NaN for constants that
+    were given, not fitted. Warns ExtrapolationWarning where the optimum lies more than `beyond` decades of N, D or
+    N·D outside the fitted rows. Raises InputError for a budget that is not positive, or a law without params and
+    tokens.
     """
-    if not (flops > 0 and math.isfinite(flops)):
-        raise InputError(f"a compute budget must be a positive number of FLOPs, not {flops:g}")
-    if tuple(fit.law.variables) != ("params", "tokens"):
-        raise InputError(f"{fit.law.name} is not a law in params and tokens, so it has no optimum of them")
-    n, d = optimal_params_tokens(fit.law, fit.constants, flops, cost)
-    boot = boot or (fit.boot() if len(fit.rows) else None)
-    with np.errstate(
-        all="ignore"
-    ):  # a vanished term puts the optimum at 0 or infinity, and the status says so
-        loss = float(fit.law.predict(fit.constants, params=n, tokens=d))
-        far = float(fit.predict(params=n, tokens=d)["extrapolation"].iloc[0])
-    draws: dict[str, Any] = dict.fromkeys(("params", "tokens", "ratio", "loss"))
-    if boot is not None:
-        ns, ds = optimal_params_tokens(fit.law, boot.constants, flops, cost)
-        stack = fit.law.ordered_constants(boot.constants)
-        with np.errstate(
-            all="ignore"
-        ):  # a draw in which a term has vanished puts its optimum at 0 or infinity
-            draws = {"params": ns, "tokens": ds, "ratio": ds / ns, "loss": fit.law.value(stack, (ns, ds))}
-    return Optimum(
-        flops=flops,
-        cost=cost.name,
-        params=estimate(float(n), draws["params"], level),
-        tokens=estimate(float(d), draws["tokens"], level),
-        ratio=estimate(float(d / n), draws["ratio"], level),
-        loss=estimate(loss, draws["loss"], level),
-        level=level,
-        extrapolation=0.0 if math.isnan(far) else far,
+    return _at(
+        fit, positive_budget(flops), convention(cost, fit.rows), level, own_boot(fit, boot), beyond, fixed
     )
 
 
-def optimal_params_tokens(law: Any, constants: Any, flops: float, cost: FlopsPerToken) -> tuple[Array, Array]:
-    """(N, D) at a budget for one set of constants, or arrays (k,) for a stack of k."""
-    if cost is SIX_N and hasattr(law, "optimal"):
-        n, d = law.optimal(constants, flops)
-        return np.squeeze(n), np.squeeze(d)
-    if not hasattr(law, "standard"):
-        raise InputError(
-            f"{law.name} has no optimum under the cost {cost.name!r}: only Chinchilla's form does"
-        )
-    c, h = law.standard(constants), 1e-5
-    size = np.broadcast_shapes(*(np.shape(v) for v in c))
-    lo, hi = np.full(size, -_FAR), np.full(size, _FAR)
-    for _ in range(80):
-        u = 0.5 * (lo + hi)
-        slope = (np.log(cost(np.exp(u + h))) - np.log(cost(np.exp(u - h)))) / (2 * h)
-        with np.errstate(all="ignore"):  # in logs; a vanished term is -inf, and the bisection ends at an edge
-            size_term = np.log(c.alpha) + np.log(c.A) - c.alpha * u
-            log_d = math.log(flops) - np.log(cost(np.exp(u)))
-            data_term = np.log(np.maximum(slope, 0.0)) + np.log(c.beta) + np.log(c.B) - c.beta * log_d
-        larger = size_term > data_term
-        lo, hi = np.where(larger, u, lo), np.where(larger, hi, u)
-    # at an edge a term has vanished, and the optimum with it
-    n = np.where(lo == -_FAR, 0.0, np.where(hi == _FAR, np.inf, np.exp(0.5 * (lo + hi))))
-    with np.errstate(all="ignore"):
-        d = np.where(n == 0.0, np.inf, np.where(np.isinf(n), 0.0, flops / cost(n)))
-    return n, d
+def _at(
+    fit: "Fit", flops: float, cost: Convention, level: float, boot: Any, beyond: float | None, fixed: Any
+) -> Optimum:
+    law = fit.law
+
+    def ask(constants: Any) -> dict[str, Any]:
+        n, d = optimal_params_tokens(law, constants, flops, cost, **fixed)
+        given = {"params": n, "tokens": d, **fixed}
+        loss = law.value(law.ordered_constants(constants), [given[v] for v in law.variables])
+        return {"params": n, "tokens": d, "ratio": d / n, "loss": loss}
+
+    found = carried(fit, boot, level, ask)
+    far = extrapolation(fit, found["params"].value, found["tokens"].value)
+    notes = () if beyond is None else beyond_note(far, beyond, "the optimum")
+    return Optimum(flops=flops, cost=cost.name, level=level, extrapolation=far, notes=notes, **found)
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """How the optimum grows: exponents, and the constants of both papers' notations."""
+# ---- how it grows ---------------------------------------------------------------------------------
 
-    a: Estimate
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling(Answer):
+    """How the optimum grows under C = 6·N·D: exponents, and the constants of both papers' notations."""
+
+    source: ClassVar[str] = (
+        "Hoffmann et al. 2022, arXiv 2203.15556, eq. 4; MiniCPM, arXiv 2404.06395, section 4.5"
+    )
+
+    a: Estimate = asked("1")
     """N_opt ∝ C^a, a = β/(α+β) (Hoffmann et al. 2022)."""
-    b: Estimate
+    b: Estimate = asked("1")
     """D_opt ∝ C^b, b = α/(α+β)."""
-    G: Estimate
+    G: Estimate = asked("N = G·(C/6)^a")
     """N_opt = G·(C/6)^a, D_opt = (C/6)^b / G, counts one by one."""
-    K2: Estimate
+    K2: Estimate = asked("N, D in 1e9, C in 1e18")
     """MiniCPM's K²: N_opt/D_opt = K²·(C/6)^η with N, D in 1e9 and C in 1e18."""
-    eta: Estimate
+    eta: Estimate = asked("1")
     """η = (β−α)/(α+β)."""
-    level: float
 
-    def table(self) -> pd.DataFrame:
-        """Rows a, b, G, K2, eta; columns value, lo, hi."""
-        rows = {key: getattr(self, key) for key in ("a", "b", "G", "K2", "eta")}
-        return pd.DataFrame({key: (e.value, e.lo, e.hi) for key, e in rows.items()}, ["value", "lo", "hi"]).T
+    def headline(self) -> str:
+        return f"N_opt grows as C^{self.a}, D_opt as C^{self.b} ({self.level:.0%} intervals, C = 6ND)"
 
 
 def scaling(fit: "Fit", level: float = 0.9, boot: "Bootstrap | None" = None) -> Scaling:
@@ -163,44 +120,101 @@ def scaling(fit: "Fit", level: float = 0.9, boot: "Bootstrap | None" = None) -> 
     """
     if not hasattr(fit.law, "standard"):
         raise InputError(f"{fit.law.name} is not of Chinchilla's form, so it has no a, b, G, K² and η")
-    boot = boot or (fit.boot() if len(fit.rows) else None)
-    values = _scaling(fit.law.standard(fit.constants))
-    draws = _scaling(fit.law.standard(boot.constants)) if boot is not None else dict.fromkeys(values)
-    return Scaling(**{key: estimate(float(values[key]), draws[key], level) for key in values}, level=level)
+    law: Any = fit.law
+    found = carried(fit, own_boot(fit, boot), level, lambda constants: _scaling(law.standard(constants)))
+    return Scaling(**found, level=level)
 
 
 def _scaling(c: Any) -> dict[str, Any]:
     """From E, A, alpha, B, beta with N and D in plain counts."""
     both = c.alpha + c.beta
-    with np.errstate(all="ignore"):  # a draw in which a term has vanished has no finite G
-        log_g = (np.log(c.alpha) + np.log(c.A) - np.log(c.beta) - np.log(c.B)) / both
-        a, b = c.beta / both, c.alpha / both
-        eta = a - b
-        # N/D = G²·(C/6)^η in plain counts; with C = 1e18·c the factor 1e18^η moves into K²
-        return {
-            "a": a,
-            "b": b,
-            "G": np.exp(log_g),
-            "K2": np.exp(2 * log_g + eta * math.log(1e18)),
-            "eta": eta,
-        }
+    # a draw in which a term has vanished has no finite G
+    log_g = (np.log(c.alpha) + np.log(c.A) - np.log(c.beta) - np.log(c.B)) / both
+    a, b = c.beta / both, c.alpha / both
+    eta = a - b
+    # N/D = G²·(C/6)^η in plain counts; with C = 1e18·c the factor 1e18^η moves into K²
+    return {"a": a, "b": b, "G": np.exp(log_g), "K2": np.exp(2 * log_g + eta * math.log(1e18)), "eta": eta}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier(Answer):
+    """The optimum at each of several budgets, and the exponents between the first and the last."""
+
+    source: ClassVar[str] = Optimum.source
+
+    cost: str
+    rows: pd.DataFrame
+    """Columns flops; params, tokens, ratio, loss, each with _lo and _hi; extrapolation (decades)."""
+    a: Estimate = asked("1")
+    """N_opt ∝ C^a between the first and the last budget; NaN for one budget."""
+    b: Estimate = asked("1")
+    """D_opt ∝ C^b likewise. Under a cost other than 6ND, a + b need not be 1."""
+
+    @property
+    def flops(self) -> pd.Series:
+        return self.rows["flops"]
+
+    @property
+    def params(self) -> pd.Series:
+        return self.rows["params"]
+
+    @property
+    def tokens(self) -> pd.Series:
+        return self.rows["tokens"]
+
+    @property
+    def ratio(self) -> pd.Series:
+        return self.rows["ratio"]
+
+    @property
+    def loss(self) -> pd.Series:
+        return self.rows["loss"]
+
+    def headline(self) -> str:
+        first, last = self.flops.iloc[0], self.flops.iloc[-1]
+        grown = "" if math.isnan(self.a.value) else f": N_opt grows as C^{self.a}, D_opt as C^{self.b}"
+        return f"{len(self.rows)} budgets from {first:.2g} to {last:.2g} FLOPs ({self.cost}){grown}"
 
 
 def frontier(
     fit: "Fit",
-    flops: Sequence[float],
-    cost: FlopsPerToken = SIX_N,
+    flops: ArrayLike,
+    cost: Cost = "6ND",
+    *,
     level: float = 0.9,
     boot: "Bootstrap | None" = None,
-) -> pd.DataFrame:
-    """The optimum at each of several budgets: columns flops and params, tokens, ratio, loss with _lo and _hi."""
-    boot = boot or (fit.boot() if len(fit.rows) else None)
+    beyond: float = BEYOND,
+    **fixed: float,
+) -> Frontier:
+    """The compute-optimal frontier: the optimum at each of the budgets `flops`, in rising order.
+
+    Options, warnings and errors as in `optimum`; one warning for all budgets.
+    """
+    budgets = sorted(positive_budget(each) for each in np.atleast_1d(np.asarray(flops, dtype=object)))
+    if not budgets:
+        raise InputError("a frontier needs at least one budget in FLOPs")
+    counted, boot = convention(cost, fit.rows), own_boot(fit, boot)
     rows = []
-    for budget in flops:
-        best = optimum(fit, float(budget), cost, level, boot)
-        row = {"flops": best.flops}
-        for key in ("params", "tokens", "ratio", "loss"):
+    for budget in budgets:
+        best = _at(fit, budget, counted, level, boot, None, fixed)
+        row = {"flops": budget}
+        for key in _FIGURES:
             found: Estimate = getattr(best, key)
             row |= {key: found.value, f"{key}_lo": found.lo, f"{key}_hi": found.hi}
         rows.append(row | {"extrapolation": best.extrapolation})
-    return pd.DataFrame(rows)
+    slopes: dict[str, Any] = {"a": Estimate(math.nan), "b": Estimate(math.nan)}
+    if budgets[-1] > budgets[0]:
+        span = math.log(budgets[-1] / budgets[0])
+
+        def grown(constants: Any) -> dict[str, Any]:
+            (n0, d0), (n1, d1) = (
+                optimal_params_tokens(fit.law, constants, c, counted, **fixed)
+                for c in (budgets[0], budgets[-1])
+            )
+            return {"a": np.log(n1 / n0) / span, "b": np.log(d1 / d0) / span}
+
+        slopes = carried(fit, boot, level, grown)
+    frame = pd.DataFrame(rows)
+    far = frame["extrapolation"].max()
+    notes = beyond_note(float(far), beyond, f"the frontier at {budgets[-1]:.2g} FLOPs")
+    return Frontier(cost=counted.name, rows=frame, level=level, notes=notes, **slopes)

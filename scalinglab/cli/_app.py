@@ -246,13 +246,14 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of the real runs; default $SCALINGLAB_DATA, else ../shared/data."),
     ] = None,
+    figures: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("figures"),
     listing: Annotated[bool, typer.Option("--list", help="Name what can be reproduced.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Refit published results on the authors' runs: their figures beside ours, and why they differ."""
+    """Remake published results: their figures beside ours, why they differ, and the pictures drawn again."""
     from scalinglab.cli import _reproduce
 
-    _reproduce.reproduce_command(experiment, data, listing, as_json)
+    _reproduce.reproduce_command(experiment, data, figures, listing, as_json)
 
 
 @corpus_app.command("list", epilog="Example:\n\n  scalinglab corpus list")

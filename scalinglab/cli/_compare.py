@@ -7,8 +7,9 @@ from typing import Any
 from rich.markup import escape
 
 from scalinglab.analysis import count_text
+from scalinglab.analysis.source import read_ends
 from scalinglab.cli._console import console, print_json
-from scalinglab.cli._fit import read_table, warnings_json
+from scalinglab.cli._fit import warnings_json
 from scalinglab.cli._options import read_law
 from scalinglab.cli._progress import steps
 from scalinglab.cli._summary import table
@@ -28,7 +29,7 @@ def compare_command(
         if names is not None:
             raise InputError("--laws goes with a table; saved fits have their laws")
         fits = [Fit.from_json(path) for path in sources]
-        notes: list[str] = []
+        notes: tuple[str, ...] = ()
     elif any(saved) or len(sources) > 1:
         raise InputError("compare saved fits (A.json B.json), or one table under several laws (--laws a,b)")
     else:
@@ -37,7 +38,7 @@ def compare_command(
             raise InputError(
                 "comparing laws on a table needs at least two: --laws chinchilla,kaplan, for example"
             )
-        runs, eval_set, notes = read_table(sources[0], eval_set)
+        runs, eval_set, notes = read_ends(sources[0], eval_set)
         fits = []
         with steps("Fitting") as progress:
             for i, law in enumerate(laws):
@@ -83,7 +84,7 @@ def backtest_command(
     source: Path, law: Law, eval_set: str | None, how: dict[str, Any], as_json: bool
 ) -> None:
     """Fit the smaller runs of a table, predict the largest."""
-    runs, eval_set, notes = read_table(source, eval_set)
+    runs, eval_set, notes = read_ends(source, eval_set)
     with steps("Bootstrap") as progress:
         found = backtest(
             law, runs, eval_set=eval_set, progress=lambda done, of: progress("", done, of), **how

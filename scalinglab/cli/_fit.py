@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.markup import escape
 
-from scalinglab.analysis import Optimum, optimum, scaling
+from scalinglab.analysis import optimum, scaling
+from scalinglab.analysis.source import read_ends
 from scalinglab.cli._console import console, print_json, say
 from scalinglab.cli._progress import steps
 from scalinglab.cli._summary import open_constants, print_fit
 from scalinglab.errors import InputError
 from scalinglab.fitting import Fit, FitWarning, fit
 from scalinglab.laws import Law
-from scalinglab.records import read_runs
-from scalinglab.records.derive import AVERAGE
 
 
 def fit_command(
@@ -28,14 +26,14 @@ def fit_command(
     as_json: bool,
 ) -> None:
     """`how` goes to `fit`, `resample` (n, by, method) to the bootstrap; `flops` asks for the optimum there."""
-    runs, eval_set, notes = read_table(source, eval_set)
+    runs, eval_set, notes = read_ends(source, eval_set)
     found = fit(law, runs, eval_set=eval_set, **how)
     with steps("Bootstrap") as progress:
         found.bootstrap(**resample, progress=lambda done, of: progress("", done, of))
     if out is not None:
         save(found, out)
     if as_json:
-        answer = {} if flops is None else {"optimum": optimum_json(optimum(found, flops))}
+        answer = {} if flops is None else {"optimum": optimum(found, flops).plain()}
         print_json(fit_json(found) | answer | {"notes": notes})
         return
     for note in notes:
@@ -78,31 +76,8 @@ def fit_json(found: Fit) -> dict[str, Any]:
     }
 
 
-def optimum_json(found: Optimum) -> dict[str, Any]:
-    """An optimum for machines: flops, then value, lo and hi of each answer."""
-    answers = {key: getattr(found, key) for key in ("params", "tokens", "ratio", "loss")}
-    plain = {key: {"value": e.value, "lo": e.lo, "hi": e.hi} for key, e in answers.items()}
-    return {"flops": found.flops, "flops_counted": found.cost, "level": found.level, **plain}
-
-
 def warnings_json(warnings: tuple[FitWarning, ...]) -> list[dict[str, str]]:
     return [{"code": w.code, "sentence": w.sentence, "mend": w.mend} for w in warnings]
-
-
-def read_table(source: Path, eval_set: str | None) -> tuple[pd.DataFrame, str | None, list[str]]:
-    """A table and the eval set to fit: the one named, else `average` where the table has it; what was chosen is
-    returned as sentences.
-    """
-    runs = read_runs(source)
-    if eval_set is not None or "eval_set" not in runs or runs["eval_set"].nunique(dropna=False) < 2:
-        return runs, eval_set, []
-    sets = sorted(map(str, runs["eval_set"].unique()))
-    if AVERAGE not in sets:
-        raise InputError(
-            f"{source}: the table holds several eval sets ({', '.join(sets)}); choose one with --eval-set"
-        )
-    others = ", ".join(s for s in sets if s != AVERAGE)
-    return runs, AVERAGE, [f"Fitting the eval set {AVERAGE!r}; the others are {others}."]
 
 
 def save(found: Fit, out: Path) -> None:

@@ -1,114 +1,101 @@
-"""`scalinglab reproduce`: published results beside ours."""
+"""`scalinglab reproduce`: published results beside ours, with the figures redrawn."""
 
 from pathlib import Path
-from typing import Any
 
+from rich.markup import escape
+
+from scalinglab.analysis import Estimate, number_text
+from scalinglab.cli._answers import print_frame
 from scalinglab.cli._app import fail_unknown
-from scalinglab.cli._console import console, print_json
+from scalinglab.cli._console import console, print_json, say
 from scalinglab.cli._progress import steps
 from scalinglab.cli._summary import table
-from scalinglab.experiments.published_fits import FITS, Line, Reproduced, find_data, reproduce
+from scalinglab.experiments.catalogue import EXPERIMENTS
+from scalinglab.experiments.published_fits import FITS, find_data
+from scalinglab.experiments.report import Report
 
-KNOWN = {"published-fits": "laws in N and D and with repeated data, refitted to the authors' rows"}
+FITS_NAME = "published-fits"
+_FITS_WHAT = "laws in N and D and with repeated data, refitted to the authors' rows"
 
-ROUNDED = "Every printed digit agrees; the printed constants cost more only because they are rounded."
 
-
-def reproduce_command(name: str | None, data: Path | None, listing: bool, as_json: bool) -> None:
+def reproduce_command(
+    name: str | None, data: Path | None, figures: Path, listing: bool, as_json: bool
+) -> None:
     if listing or name is None:
         _print_list(as_json)
         return
-    if name not in KNOWN:
-        raise fail_unknown("experiment", name, KNOWN)
-    folder, found = find_data(data), []
-    with steps("Refitting") as progress:
-        for i, fit in enumerate(FITS):
+    if name == FITS_NAME:
+        from scalinglab.cli._published import published_fits
 
-            def watch(done: int, of: int, fit: str = fit, i: int = i) -> None:
-                progress(fit, i + done / of, len(FITS))
-
-            watch(0, 1)
-            found.append(reproduce(fit, folder, watch))
-    if as_json:
-        print_json({"data": str(folder), "fits": [_plain(one) for one in found]})
+        published_fits(data, as_json)
         return
-    for one in found:
-        _print_one(one)
-    _print_all(found)
+    if name not in EXPERIMENTS:
+        raise fail_unknown("experiment", name, [FITS_NAME, *EXPERIMENTS])
+    experiment = EXPERIMENTS[name]
+    folder = find_data(data) if experiment.needs == "data" else None
+    with steps(name) as progress:
+        report = experiment.run(folder, progress)
+    with steps("Figures") as progress:
+        drawn = _draw(report, figures, progress)
+    if as_json:
+        print_json({"name": name, **report.plain(), "figures": drawn})
+        return
+    print_report(report)
+    for path in drawn:
+        say(f"Drawn: {path}")
+
+
+def _draw(report: Report, folder: Path, progress: "object") -> list[str]:
+    from scalinglab import plots
+
+    drawn = []
+    with plots.style("paper"):
+        for done, (stem, draw) in enumerate(report.figures.items()):
+            progress(stem, done, len(report.figures))  # type: ignore[operator]
+            drawn += plots.save(draw(), folder / stem, ("png",))
+    return [str(path) for path in drawn]
+
+
+def print_report(report: Report) -> None:
+    """Published beside ours, tables, verdict."""
+    console.print(f"[bold]{escape(report.title)}[/] [dim]({escape(report.source)})[/]")
+    noted = any(line.note for line in report.lines)
+    shown = table("", "", "published", "ours", *(["note"] if noted else []))
+    shown.title = None
+    for column in shown.columns:
+        column.no_wrap = False
+    if noted:
+        shown.columns[3].justify = "left"
+    for line in report.lines:
+        cells = [line.what, line.published, _ours(line.ours), *([line.note] if noted else [])]
+        shown.add_row(*(escape(cell) for cell in cells))
+    console.print(shown)
+    for title, frame in report.tables.items():
+        print_frame(frame, title=title)
+    for note in report.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}")
+    console.print(f"[bold]Verdict:[/] {escape(report.verdict)}")
+
+
+def _ours(value: object) -> str:
+    if isinstance(value, Estimate):
+        return value.text()
+    return number_text(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _print_list(as_json: bool) -> None:
     if as_json:
-        print_json({name: {"what": what, "fits": list(FITS)} for name, what in KNOWN.items()})
+        listed = {name: {"what": one.what, "needs": one.needs} for name, one in EXPERIMENTS.items()}
+        print_json({FITS_NAME: {"what": _FITS_WHAT, "needs": "data", "fits": list(FITS)}, **listed})
         return
-    for name, what in KNOWN.items():
-        console.print(f"[bold]{name}[/]: {what}")
-    shown = table("Fits", "fit", "published by")
-    shown.columns[1].justify = "left"
-    for name, published in FITS.items():
-        shown.add_row(name, published.source)
+    shown = table("Experiments", "name", "needs", "what is reproduced")
+    shown.columns[1].justify = shown.columns[2].justify = "left"
+    shown.columns[2].no_wrap = False
+    shown.columns[0].no_wrap = True
+    for name, (needs, what) in {
+        FITS_NAME: ("data", _FITS_WHAT),
+        **{name: (one.needs, one.what) for name, one in EXPERIMENTS.items()},
+    }.items():
+        shown.add_row(name, needs, what)
     console.print(shown)
-
-
-def _print_one(one: Reproduced) -> None:
-    console.print(f"[bold]{one.published.title}[/], {one.rows} rows ({one.published.source})")
-    lower = {line.name: line for line in one.lower}
-    shown = table("", "", "published", "ours", "digits", *(["lower minimum"] if lower else []))
-    shown.title = None
-    for line in one.lines:
-        cells = [line.name, line.published, _beside(line.ours, line), f"{line.digits} of {line.of}"]
-        if lower:
-            other = one.fit.objective if line.name == "objective" else lower[line.name].ours
-            cells.append(_beside(other, line))
-        shown.add_row(*cells)
-    console.print(shown)
-    gap = one.objective_published - one.objective
-    console.print(
-        f"Objective at the published constants {one.objective_published:.12g}, at ours {one.objective:.12g}: "
-        f"{abs(gap):.1e} {'lower' if gap >= 0 else 'higher'}. {one.published.why or ROUNDED}\n"
-    )
-
-
-def _print_all(found: list[Reproduced]) -> None:
-    shown = table("All", "fit", "rows", "constants, digits", "all printed digits")
-    for one in found:
-        constants = [line for line in one.lines if line.name in one.published.constants]
-        full = sum(line.digits == line.of for line in one.lines)
-        least = min(line.digits for line in constants)
-        most = max(line.digits for line in constants)
-        shown.add_row(
-            one.name,
-            str(one.rows),
-            f"{least}–{most}" if least < most else f"{least}",
-            f"{full} of {len(one.lines)} figures",
-        )
-    console.print(shown)
-
-
-def _beside(value: float, line: Line) -> str:
-    """Ours with one digit more than was printed, in the same notation."""
-    mantissa, mark, _ = line.published.lower().partition("e")
-    places = len(mantissa.partition(".")[2]) + 1
-    return f"{value:.{places}{'e' if mark else 'f'}}"
-
-
-def _plain(one: Reproduced) -> dict[str, Any]:
-    def lines(which: tuple[Line, ...]) -> list[dict[str, Any]]:
-        return [
-            {"name": x.name, "published": x.published, "ours": x.ours, "digits": x.digits, "of": x.of}
-            for x in which
-        ]
-
-    return {
-        "name": one.name,
-        "title": one.published.title,
-        "source": one.published.source,
-        "rows": one.rows,
-        "status": one.fit.status.value,
-        "figures": lines(one.lines),
-        "lower_minimum": lines(one.lower),
-        "objective_at_published": one.objective_published,
-        "objective_at_ours": one.objective,
-        "objective_lowest": one.fit.objective,
-        "why": one.published.why,
-    }
+    console.print("needs data: the folder of real runs, --data DIR.")

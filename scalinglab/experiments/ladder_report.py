@@ -8,14 +8,14 @@ import pandas as pd
 
 from scalinglab import laws
 from scalinglab.analysis import (
-    SIX_N,
+    SIX_ND,
     Continual,
     EquivalentSize,
     Optimum,
     Scaling,
     continual,
     equivalent_size,
-    exact_flops,
+    ladder_convention,
     optimum,
     scaling,
 )
@@ -127,12 +127,12 @@ def _allocations(ends: pd.DataFrame, by_params: Fit, by_total: Fit, shapes: list
         ("non-embedding", by_params, "params"),
         ("total", by_total, "params_total"),
     ):
-        costs = [(SIX_N, float((6.0 * ends[column] * ends["tokens"]).max()))]
+        costs = [(SIX_ND, float((6.0 * ends[column] * ends["tokens"]).max()))]
         if len({shape.params for shape in shapes}) > 1:
-            costs.append((exact_flops(shapes, column), float(ends["flops_exact"].max())))
+            costs.append((ladder_convention("exact", shapes, column), float(ends["flops_exact"].max())))
         for cost, budget in costs:
             for times in (1.0, 10.0):
-                found.append(Allocation(counted, times, optimum(one, times * budget, cost, LEVEL)))
+                found.append(Allocation(counted, times, optimum(one, times * budget, cost, level=LEVEL)))
     return found
 
 

@@ -153,7 +153,7 @@ FITS: dict[str, Published] = {
         _besiroglu,
         laws.Chinchilla(),
         Likelihood(1e-3),
-        {"E": "1.81686", "A": "482.006", "B": "2085.434", "alpha": "0.34781", "beta": "0.36585"},
+        laws.PUBLISHED["besiroglu"].printed,
     ),
     "hoffmann-huber": Published(
         "Hoffmann's runs: Huber on log loss",
@@ -187,7 +187,7 @@ FITS: dict[str, Published] = {
         lambda runs: runs,
         laws.Chinchilla(),
         Squared(on="loss"),
-        {"E": "0.6047", "A": "59.14", "B": "155.11", "alpha": "0.31001", "beta": "0.31364"},
+        laws.PUBLISHED["llama3"].printed,
     ),
     "gemstones": Published(
         "Gemstones, stable phase to 100B tokens, total parameters: Huber on log loss",

@@ -63,6 +63,15 @@ class Shape:
     def params_total(self) -> int:
         return self.params + self.params_embedding
 
+    @property
+    def flops_attention(self) -> float:
+        """Training FLOPs a token that attention's scores cost, beyond any weight: 12·layers·context·d.
+
+        All context² scores are formed (the causal mask saves nothing here): q·k and scores·v are 2 · 2·context·d
+        forward a token and layer, three times that with the backward pass (Chowdhery et al. 2022, appendix B).
+        """
+        return 12.0 * self.layers * self.context * self.width
+
     def flops_6n(self) -> float:
         """Training FLOPs a token by the 6·N rule (Kaplan et al. 2020), N non-embedding."""
         return 6.0 * self.params
@@ -70,10 +79,7 @@ class Shape:
     def flops_exact(self) -> float:
         """Training FLOPs a token as executed: matrices, output head and attention.
 
-        A multiply-add is 2 FLOPs and the backward pass costs twice the forward, so a weight costs 6.
-        Attention forms all context² scores (the causal mask saves nothing here): q·k and scores·v
-        are 2 · 2·context·d forward a token and layer, 12·context·d with the backward pass
-        (Chowdhery et al. 2022, appendix B). Norms, rotary positions and softmax are left out.
+        A multiply-add is 2 FLOPs and the backward pass costs twice the forward, so a weight costs 6. Norms, rotary
+        positions and softmax are left out.
         """
-        weights = self.params_matrices + self.params_embedding
-        return 6.0 * weights + 12.0 * self.layers * self.context * self.width
+        return 6.0 * (self.params_matrices + self.params_embedding) + self.flops_attention

@@ -8,8 +8,10 @@ from scalinglab.laws._kaplan import Kaplan, Skaling
 from scalinglab.laws._law import Constant, Law
 from scalinglab.laws._power_sum import PowerSum, Term
 from scalinglab.laws._products import PowerProduct
+from scalinglab.laws._published import PUBLISHED, PublishedLaw
 
 __all__ = [
+    "PUBLISHED",
     "BrokenPowerLaw",
     "Chinchilla",
     "Constant",
@@ -22,6 +24,7 @@ __all__ = [
     "PowerLaw",
     "PowerProduct",
     "PowerSum",
+    "PublishedLaw",
     "Skaling",
     "Term",
     "from_function",

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from scalinglab.plots._contours import contours
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
+    from scalinglab.plots._frontier import frontier
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
     "continual": "_continual",
     "contours": "_contours",
     "equivalent_size": "_equivalent",
+    "frontier": "_frontier",
     "loss_vs_tokens": "_fits",
     "read_curves": "_training",
     "residuals": "_fits",
@@ -36,6 +38,7 @@ __all__ = [
     "continual",
     "contours",
     "equivalent_size",
+    "frontier",
     "loss_vs_tokens",
     "read_curves",
     "residuals",

@@ -44,13 +44,13 @@ def contours(
     rows = runs_of(fit, runs) if runs is not None or len(fit.rows) else None
     if rows is None and flops is None:
         raise InputError("contours of given constants need runs= or flops= to know which range to draw.")
-    best = None if flops is None else optimum(fit, flops, level=interval, boot=boot)
+    best = None if flops is None else optimum(fit, flops, level=interval, boot=boot, beyond=math.inf)
     (n_lo, n_hi), (d_lo, d_hi) = _shown(rows, best)
     with canvas(ax, height=1.15) as ax:
         n, d = np.geomspace(n_lo, n_hi, 200), np.geomspace(d_lo, d_hi, 200)
         loss = fit.law.predict(fit.constants, params=n[None, :], tokens=d[:, None])
         budgets = np.geomspace(6 * n_lo * d_lo, 6 * n_hi * d_hi, 60)
-        line = frontier(fit, list(budgets), level=interval, boot=boot)
+        line = frontier(fit, budgets, level=interval, boot=boot, beyond=math.inf).rows
         colour = SizeColours([loss.min(), loss.max()])
         in_view = line["params"].between(n_lo, n_hi) & line["tokens"].between(d_lo, d_hi)
         levels, decimals = _round_levels((line[in_view] if in_view.sum() > 1 else line)["loss"].to_numpy())

@@ -43,7 +43,7 @@ def equivalent_size(
         boot = fit.boot()
     model = {"params": params, "tokens": tokens} if loss is None else {"loss": loss}
     found = analysis.equivalent_size(
-        fit, **model, tokens_per_param=tokens_per_param, level=interval, boot=boot
+        fit, **model, tokens_per_param=tokens_per_param, level=interval, boot=boot, beyond=np.inf
     )
     worth, loss = found.params, found.loss
     trained = fit.domain.get("params", (worth.value, worth.value))

@@ -82,30 +82,15 @@ def _of_study(
 
 
 def _fit(source: str | Path, eval_set: str | None) -> Fit:
-    from scalinglab import laws
-    from scalinglab.fitting import Fit, fit
+    from scalinglab.analysis.source import read_fit
 
-    if Path(source).suffix == ".json":
-        return Fit.from_json(source)
-    return fit(laws.Chinchilla(), _ends(source, eval_set))
+    return read_fit(source, eval_set=eval_set)[0]
 
 
 def _ends(source: str | Path, eval_set: str | None) -> Any:
-    """Rows of one eval set: the one named, the average over sets where there is one, or the only one."""
-    from scalinglab.errors import InputError
-    from scalinglab.records import read_runs
-    from scalinglab.records.derive import AVERAGE
+    from scalinglab.analysis.source import read_ends
 
-    runs = read_runs(source)
-    if "eval_set" not in runs:
-        return runs
-    sets = list(runs["eval_set"].dropna().unique())
-    chosen = eval_set or (AVERAGE if AVERAGE in sets else sets[0] if len(sets) == 1 else None)
-    if sets and chosen not in sets:
-        listed = ", ".join(f'"{name}"' for name in sets)
-        wrong = f'has no eval set "{chosen}"; it has' if chosen else "has several eval sets, choose one of"
-        raise InputError(f"{source} {wrong} {listed}.")
-    return runs[runs["eval_set"] == chosen] if sets else runs
+    return read_ends(source, eval_set)[0]
 
 
 KINDS: dict[str, Kind] = {
@@ -123,6 +108,7 @@ KINDS: dict[str, Kind] = {
             "continual", "runs", "one size trained on: power law against exponential in compute", "_of_runs"
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
+        Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import inspect
 import math
 import numbers
 import re
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scalinglab.errors import InputError
+from scalinglab.errors import InputError, callers_level
 from scalinglab.records._schema import BY_NAME, COLUMNS, DEMANDED, Column, near_column
 
 if TYPE_CHECKING:
@@ -276,15 +275,5 @@ def _warn_of_repeats(table: pd.DataFrame, name: str, row_name: Callable[[int], s
         f"{name}: {count} row{'s repeat' if count > 1 else ' repeats'} an earlier one in every column "
         f"(first: {row_name(again)}); a fit counts each. `runs.drop_duplicates()` drops them.",
         TableWarning,
-        stacklevel=_callers_level(),
+        stacklevel=callers_level(),
     )
-
-
-def _callers_level() -> int:
-    """The stacklevel at which a warning raised by our caller points at the user's own line."""
-    level, frame = 1, inspect.currentframe()
-    while frame := frame and frame.f_back:
-        if not frame.f_globals.get("__name__", "").startswith("scalinglab."):
-            break
-        level += 1
-    return level

@@ -8,14 +8,15 @@ import pytest
 
 import scalinglab as sl
 from scalinglab.analysis import (
-    SIX_N,
+    SIX_ND,
+    Convention,
     Estimate,
-    FlopsPerToken,
+    ExtrapolationWarning,
     continual,
     count_text,
     equivalent_size,
-    exact_flops,
     frontier,
+    ladder_convention,
     optimum,
     scaling,
 )
@@ -73,22 +74,24 @@ def test_the_search_under_any_cost_finds_the_closed_form() -> None:
     rng = np.random.default_rng(2)
     for _ in range(50):
         fit, c = random_law(rng), float(10 ** rng.uniform(15, 24))
-        ours = optimum(fit, 2 * c, FlopsPerToken("12ND", lambda n: 12.0 * np.asarray(n)))
+        ours = optimum(fit, 2 * c, Convention("12ND", lambda n, d: 12.0 * n * d))
         assert ours.params.value == pytest.approx(optimum(fit, c).params.value, rel=1e-8)
         assert ours.loss.value == pytest.approx(optimum(fit, c).loss.value, rel=1e-12)
 
 
 def test_exact_flops_are_the_shapes_own_and_tend_to_6n() -> None:
     for count in ("params", "params_total"):
-        cost = exact_flops(LADDER, count)
+        cost = ladder_convention("exact", LADDER, count)
         for shape in LADDER:
-            assert float(cost(getattr(shape, count))) == pytest.approx(shape.flops_exact(), rel=1e-12)
-        assert float(cost(1e12)) / 6e12 == pytest.approx(1.0, abs=1e-3)
+            assert float(cost(getattr(shape, count), 1.0)) == pytest.approx(shape.flops_exact(), rel=1e-12)
+        assert float(cost(1e12, 1.0)) / 6e12 == pytest.approx(1.0, abs=1e-3)
     # beyond the ladder it follows shapes that only grow wider
     wide = Shape("wide", 256, 2, 2, 512)
-    assert float(exact_flops(LADDER)(wide.params)) == pytest.approx(wide.flops_exact(), rel=0.03)
+    assert float(ladder_convention("exact", LADDER)(wide.params, 1.0)) == pytest.approx(
+        wide.flops_exact(), rel=0.03
+    )
     with pytest.raises(InputError, match="two sizes"):
-        exact_flops(LADDER[:1])
+        ladder_convention("exact", LADDER[:1])
 
 
 def test_exponents_of_the_published_law(published: sl.Fit) -> None:
@@ -122,18 +125,19 @@ def test_intervals_hold_the_truth_of_a_known_law(grid_fit: sl.Fit) -> None:
     truth = sl.Fit.from_constants(
         sl.laws.Chinchilla(), {"E": 1.7, "A": 30.0, "alpha": 0.45, "B": 300.0, "beta": 0.5}
     )
-    for cost in (SIX_N, exact_flops(LADDER)):
+    for cost in (SIX_ND, ladder_convention("exact", LADDER)):
         asked, true = optimum(grid_fit, 3e12, cost), optimum(truth, 3e12, cost)
         for key in ("params", "tokens", "ratio", "loss"):
             found, real = getattr(asked, key), getattr(true, key).value
             assert found.lo <= found.value <= found.hi
             assert found.lo < real < found.hi
     assert optimum(grid_fit, 3e12).extrapolation == 0.0
-    assert optimum(grid_fit, 3e15).extrapolation > 2
+    with pytest.warns(ExtrapolationWarning, match="decades beyond the fitted runs"):
+        assert optimum(grid_fit, 3e15).extrapolation > 2
 
 
 def test_a_frontier_is_its_optima(grid_fit: sl.Fit) -> None:
-    rows = frontier(grid_fit, [1e12, 1e13])
+    rows = frontier(grid_fit, [1e12, 1e13]).rows
     for row in rows.to_dict("records"):
         best = optimum(grid_fit, row["flops"])
         assert row["params"] == best.params.value

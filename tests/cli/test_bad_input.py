@@ -44,9 +44,13 @@ REFUSED: dict[str, tuple[pd.DataFrame, tuple[str, ...], str]] = {
     "two eval sets": (
         good().assign(eval_set=["c4"] * 20 + ["wiki"] * 5),
         (),
-        "several eval sets (c4, wiki); choose one with --eval-set",
+        'several eval sets; choose "c4" or "wiki" with --eval-set (in Python eval_set=)',
     ),
-    "an eval set it has not": (good().assign(eval_set="c4"), ("--eval-set", "c5"), "there are c4"),
+    "an eval set it has not": (
+        good().assign(eval_set="c4"),
+        ("--eval-set", "c5"),
+        'has no eval set "c5"; it has "c4"',
+    ),
     "one size": (good().assign(params=1e8), (), "column 'params' is 1e+08 in every row"),
     "one horizon": (good().assign(tokens=1e10), (), "column 'tokens' is 1e+10 in every row"),
     "infinite loss": (with_cell("loss", np.inf), (), "loss"),

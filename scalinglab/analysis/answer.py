@@ -1,0 +1,207 @@
+"""What every answer is: figures with intervals and units, the source of its formula, and what it rests on."""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
+from scalinglab.errors import InputError, callers_level
+
+if TYPE_CHECKING:
+    from scalinglab.fitting import Bootstrap, Fit
+
+BEYOND = 1.0
+"""Decades of N, D or N·D outside the fitted rows from which an answer warns, unless the caller says otherwise."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """An answer lies far outside the runs it was drawn from."""
+
+
+def asked(unit: str) -> Any:
+    """A dataclass field that holds an Estimate in `unit`: a row of the answer's table."""
+    return field(metadata={"unit": unit})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Base of the answers: small frozen objects that print, tabulate and go to JSON by themselves.
+
+    A subclass declares its figures as `name: Estimate = asked(unit)`, says where its formula stands in `source`, and
+    writes `headline`. One whose figures are many rows keeps them in a frame `rows`, an interval as columns
+    x, x_lo, x_hi.
+    """
+
+    source: ClassVar[str] = ""
+
+    level: float = 0.9
+    """Of every interval."""
+    notes: tuple[str, ...] = ()
+    """What the answer rests on and what to beware of, a sentence each."""
+
+    def headline(self) -> str:
+        """The answer in a sentence."""
+        raise NotImplementedError
+
+    def table(self) -> pd.DataFrame:
+        """One row a figure: value, lo, hi, unit; or the answer's own rows."""
+        own = getattr(self, "rows", None)
+        if isinstance(own, pd.DataFrame):
+            return own
+        found = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Estimate):
+                found[each.name] = (value.value, value.lo, value.hi, each.metadata.get("unit", ""))
+        frame = pd.DataFrame.from_dict(found, orient="index", columns=["value", "lo", "hi", "unit"])
+        frame.index.name = "quantity"
+        return frame
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {each.name: to_plain(getattr(self, each.name)) for each in fields(self)} | {
+            "source": self.source
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline(), *(f"  {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        import html
+
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f"<p>{html.escape(self.headline())}</p>"
+            f"{readable(self.table(), self.level).to_html(index=False)}"
+            + (f"<ul>{notes}</ul>" if notes else "")
+            + (f"<p><small>{html.escape(self.source)}</small></p>" if self.source else "")
+        )
+
+
+def to_plain(value: Any) -> Any:
+    """Estimates, frames, fits and answers as values that JSON has."""
+    if isinstance(value, Answer):
+        return value.plain()
+    if isinstance(value, Estimate):
+        return {"value": value.value, "lo": value.lo, "hi": value.hi}
+    if isinstance(value, pd.DataFrame):
+        return value.to_dict("records")
+    if isinstance(value, pd.Series):
+        return value.to_dict()
+    if hasattr(value, "law") and hasattr(value, "constants"):
+        return {"law": value.law.name, "status": value.status.value, "constants": dict(value.constants)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(inner) for inner in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: to_plain(getattr(value, each.name)) for each in fields(value)}
+    return value
+
+
+# ---- intervals ------------------------------------------------------------------------------------
+
+
+def own_boot(fit: "Fit", boot: "Bootstrap | None" = None) -> "Bootstrap | None":
+    """The bootstrap given, else the fit's own; None for constants that were given, which have no interval."""
+    return boot or (fit.boot() if len(fit.rows) else None)
+
+
+def carried(
+    fit: "Fit",
+    boot: "Bootstrap | None",
+    level: float,
+    ask: Callable[[Any], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Figures of the constants, with their intervals carried through from the bootstrap.
+
+    ask: from constants (numbers, or a frame of k draws) to named figures (numbers, or arrays (k,)). A draw in which
+    a term has vanished may give infinities and NaN; a NaN counts as +inf. Returns name -> Estimate.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
+    with np.errstate(all="ignore"):
+        values = ask(fit.constants)
+        draws: Mapping[str, Any] = ask(boot.constants) if boot is not None else dict.fromkeys(values)
+    return {name: estimate(float(np.squeeze(value)), draws[name], level) for name, value in values.items()}
+
+
+def extrapolation(fit: "Fit", params: Any, tokens: Any) -> float:
+    """Decades of N, D or N·D beyond the fitted rows, the largest over the points; 0 inside or without rows."""
+    if not fit.domain:
+        return 0.0
+    with np.errstate(all="ignore"):
+        extra: dict[str, Any] = {
+            v: fit.domain[v][1] for v in fit.law.variables if v not in ("params", "tokens")
+        }
+        far = fit.predict(params=params, tokens=tokens, **extra)["extrapolation"].to_numpy()
+    return float(np.nan_to_num(far, nan=0.0).max(initial=0.0))
+
+
+def beyond_note(decades: float, beyond: float, what: str = "the answer") -> tuple[str, ...]:
+    """Warns, and returns the sentence, where an answer lies more than `beyond` decades outside the runs."""
+    if decades <= beyond + 1e-9:
+        return ()
+    sentence = (
+        f"{what} lies {decades:.1f} decades beyond the fitted runs, where its interval only knows how the law goes on: "
+        "treat it as a guess, or train a run nearer to it"
+    )
+    warnings.warn(sentence, ExtrapolationWarning, stacklevel=callers_level())
+    return (sentence[0].upper() + sentence[1:] + ".",)
+
+
+# ---- reading --------------------------------------------------------------------------------------
+
+_COUNTED = ("parameters", "tokens", "bytes")
+_HEADS = {"extrapolation": "decades out"}
+
+
+def readable(table: pd.DataFrame, level: float = 0.9, joint: str = " ") -> pd.DataFrame:
+    """An answer's table as text: counts as k, M, B, T, each value with its interval beside it.
+
+    In a table of many rows value and interval share a cell, with `joint` between them.
+    """
+    if {"value", "lo", "hi", "unit"} <= set(table.columns):
+        rows = []
+        for name, row in table.iterrows():
+            write = _writer(str(row["unit"]), str(name))
+            known = not (math.isnan(row["lo"]) or row["lo"] == row["hi"])
+            span = f"{write(row['lo'])} – {write(row['hi'])}" if known else ""
+            rows.append((name, write(row["value"]), span, row["unit"]))
+        return pd.DataFrame(rows, columns=["", "value", f"{level:.0%} interval", "unit"])
+    out = {}
+    for name in table.columns:
+        text = str(name)
+        if text.endswith(("_lo", "_hi")) and text[:-3] in table.columns:
+            continue
+        write = _writer("", text)
+        cells = [write(v) for v in table[name]]
+        if f"{text}_lo" in table.columns and table[f"{text}_lo"].notna().any():
+            ends = zip(table[f"{text}_lo"], table[f"{text}_hi"], strict=True)
+            cells = [
+                f"{cell}{joint}({write(lo, 2)}–{write(hi, 2)})" if lo == lo and lo != hi else cell
+                for cell, (lo, hi) in zip(cells, ends, strict=True)
+            ]
+        out[_HEADS.get(text, text.replace("_", " "))] = cells
+    return pd.DataFrame(out)
+
+
+def _writer(unit: str, name: str) -> Callable[..., str]:
+    """How a figure is written, from its unit or its column's name: a function of (value, digits)."""
+    if unit == "FLOPs" or "flops" in name:
+        write = lambda v, digits: f"{v:.{digits}g}"  # noqa: E731
+    elif unit in _COUNTED or any(word in name for word in ("params", "tokens")):
+        write = count_text
+    else:
+        write = number_text
+
+    def text(value: Any, digits: int = 3) -> str:
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+        return write(float(value), digits) if number else str(value)
+
+    return text

@@ -1,0 +1,119 @@
+"""What the answering commands share: a fit from a path, an answer printed, its figure drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich.markup import escape
+
+from scalinglab.analysis import Answer, readable
+from scalinglab.analysis.source import read_fit
+from scalinglab.cli._console import console, print_json, say
+from scalinglab.cli._options import read_law, read_loss
+from scalinglab.cli._progress import steps
+from scalinglab.cli._summary import table
+from scalinglab.errors import InputError
+
+if TYPE_CHECKING:
+    from scalinglab.analysis import Convention
+    from scalinglab.fitting import Fit
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def fit_of(
+    source: Path, law: str | None, loss: str | None, eval_set: str | None, by: str | None, resamples: int
+) -> tuple["Fit", tuple[str, ...]]:
+    """The fit at a path, under what the options ask for, with a progress bar; and what was chosen."""
+    with steps("Bootstrap") as progress:
+        return read_fit(
+            source,
+            None if law is None else read_law(law),
+            None if loss is None else read_loss(loss),
+            eval_set,
+            resamples=resamples,
+            by=by,
+            progress=lambda done, of: progress("", done, of),
+        )
+
+
+def show(
+    answer: Answer,
+    as_json: bool,
+    figure: Path | None = None,
+    draw: Callable[[], Any] | None = None,
+    notes: tuple[str, ...] = (),
+    title: str = "",
+) -> None:
+    """Print an answer, or its JSON; with `figure`, draw it there too. notes: what was chosen on the way."""
+    drawn = None
+    if figure is not None and draw is not None:
+        drawn = save_figure(draw, figure)
+    if as_json:
+        print_json(answer.plain() | {"notes": [*notes, *answer.notes], "figure": drawn})
+        return
+    for each in notes:
+        console.print(f"[dim]{escape(each)}[/]")
+    say(answer.headline(), soft_wrap=False)
+    print_frame(answer.table(), answer.level, title)
+    for each in answer.notes:
+        console.print(f"[yellow]note:[/] {escape(each)}")
+    if answer.source:
+        console.print(f"[dim]Formula: {escape(answer.source)}[/]")
+    if drawn is not None:
+        say(f"Drawn: {drawn}")
+
+
+def print_frame(frame: pd.DataFrame, level: float = 0.9, title: str = "") -> None:
+    """An answer's table in 80 columns."""
+    text = readable(frame, level, "\n")
+    shown = table(title, *map(str, text.columns))
+    shown.title = title or None
+    for i, name in enumerate(text.columns):
+        wordy = name in ("unit", "note")
+        shown.columns[i].no_wrap = not wordy
+        if wordy:
+            shown.columns[i].justify = "left"
+    for row in text.itertuples(index=False):
+        shown.add_row(*(escape(str(cell)) for cell in row))
+    console.print(shown)
+
+
+def save_figure(draw: Callable[[], Any], target: Path) -> str:
+    """Draw a figure into a picture file. Raises InputError for a suffix that is not one."""
+    from scalinglab import plots
+
+    suffix = target.suffix.lstrip(".").lower()
+    if suffix not in FORMATS:
+        raise InputError(f"--figure {target}: a picture ends in {', '.join('.' + f for f in FORMATS)}")
+    with plots.style("notebook"):
+        return str(plots.save(draw(), target.with_suffix(""), (suffix,))[0])
+
+
+def cost_of(name: str, source: Path, fit: "Fit") -> "Convention":
+    """The convention an option names: from a study folder's shapes where it has them, else from the fit's rows."""
+    from scalinglab.analysis import convention, ladder_convention
+
+    study = source / "study.toml"
+    if name != "6ND" and study.is_file():
+        from scalinglab.ladder import read_study
+
+        found = read_study(study)
+        return ladder_convention(name, [found.shape(size) for size in found.ladder.sizes])
+    return convention(name, fit.rows)
+
+
+def read_budgets(text: str) -> list[float]:
+    """`1e18,1e20` as they stand, or `1e18:1e22` with one budget a decade. Raises InputError for anything else."""
+    import numpy as np
+
+    try:
+        if ":" in text:
+            low, high = (float(part) for part in text.split(":"))
+            if not 0 < low < high < float("inf"):
+                raise ValueError
+            return list(np.geomspace(low, high, max(2, round(np.log10(high / low)) + 1)))
+        return sorted(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--flops {text}: write budgets as 1e18,1e20,1e22 or as 1e18:1e22") from None

@@ -1,0 +1,32 @@
+"""The experiments by name: what `scalinglab reproduce --list` shows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from scalinglab.experiments.report import Report
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """needs: "data" is the folder of real runs (`find_data`), "nothing" its published figures alone.
+
+    module: the one in this package that has `report(folder, progress) -> Report`, folder None where nothing is needed.
+    """
+
+    what: str
+    needs: Literal["data", "nothing"]
+    module: str
+
+    def run(self, folder: Path | None, progress: Progress = lambda *step: None) -> Report:
+        """Compute it anew. Raises InputError where its data are missing."""
+        made: Report = import_module(f"scalinglab.experiments.{self.module}").report(folder, progress)
+        return made
+
+
+EXPERIMENTS: dict[str, Experiment] = {}
+"""Name -> experiment."""
