@@ -201,6 +201,7 @@ def _writer(unit: str, name: str) -> Callable[..., str]:
         write = number_text
 
     def text(value: Any, digits: int = 3) -> str:
+        digits = 3 if write is number_text else digits
         number = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
         return write(float(value), digits) if number else str(value)
 
