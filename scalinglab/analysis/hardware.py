@@ -87,5 +87,5 @@ def hardware(what: "str | Hardware", mfu: float | None = None, price: float | No
                 else f"known: {', '.join(HARDWARE)}; or its peak in FLOP/s"
             )
             raise InputError(f"hardware {what!r} is not known; {hint}") from None
-    changed = {} if mfu is None else {"mfu": mfu}
-    return replace(found, **changed, price=found.price if price is None else price)
+    share = found.mfu if mfu is None else mfu
+    return replace(found, mfu=share, price=found.price if price is None else price)
