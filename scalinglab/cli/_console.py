@@ -15,9 +15,14 @@ errors = Console(stderr=True, highlight=False)
 
 
 def say_warnings_plainly() -> None:
-    """Python warnings become a line on stderr: the sentence, without file and source line."""
+    """Python warnings become a line on stderr: the sentence, without file and source line.
 
-    def show(message: Any, *_: Any, **__: Any) -> None:
+    Of an extrapolation the answer itself holds the note, which is printed with it.
+    """
+
+    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        if category.__name__ == "ExtrapolationWarning":
+            return
         errors.print(f"[yellow]note:[/] {escape(str(message))}", soft_wrap=True)
 
     warnings.showwarning = show

@@ -1,0 +1,170 @@
+"""What all answers share: tables, text, JSON, intervals; and hardware."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalinglab as sl
+from scalinglab.analysis import Answer, Estimate, readable
+from scalinglab.analysis.answer import asked, carried
+from scalinglab.analysis.hardware import HARDWARE, Hardware, hardware
+from scalinglab.analysis.source import read_ends, read_fit
+from scalinglab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size(Answer):
+    source = "a book"
+
+    params: Estimate = asked("parameters")
+    loss: Estimate = asked("nats/token")
+    extra: float = 0.0
+
+    def headline(self) -> str:
+        return f"N < {self.params}"
+
+
+ANSWER = Size(params=Estimate(1.2e9, 1e9, 2e9), loss=Estimate(2.0), notes=("Take <care>.",))
+
+
+def test_an_answer_tabulates_itself_with_units() -> None:
+    table = ANSWER.table()
+    assert list(table.index) == ["params", "loss"]
+    assert table.loc["params"].tolist() == [1.2e9, 1e9, 2e9, "parameters"]
+    text = readable(table)
+    assert text.iloc[0].tolist() == ["params", "1.2B", "1B – 2B", "parameters"]
+    assert text.iloc[1].tolist() == ["loss", "2", "", "nats/token"]  # no interval where there is none
+
+
+def test_an_answer_prints_and_is_frozen() -> None:
+    assert str(ANSWER).splitlines()[1] == "  Take <care>."
+    html = ANSWER._repr_html_()
+    assert "Take &lt;care&gt;." in html
+    assert "N &lt; " in html
+    assert "a book" in html
+    with pytest.raises(FrozenInstanceError):
+        ANSWER.extra = 1.0  # type: ignore[misc]
+
+
+def test_plain_values_go_to_json_and_back() -> None:
+    plain = json.loads(json.dumps(ANSWER.plain()))
+    assert plain["params"] == {"value": 1.2e9, "lo": 1e9, "hi": 2e9}
+    assert plain["notes"] == ["Take <care>."]
+    assert plain["source"] == "a book"
+
+
+def test_many_rows_carry_their_intervals_in_one_cell() -> None:
+    frame = pd.DataFrame(
+        {
+            "flops": [1e21],
+            "params": [1e9],
+            "params_lo": [9e8],
+            "params_hi": [1.15e9],
+            "name": ["a"],
+            "ratio": [20.0],
+        }
+    )
+    text = readable(frame)
+    assert text.columns.tolist() == ["flops", "params", "name", "ratio"]
+    assert text.iloc[0].tolist() == ["1e+21", "1B (900M–1.1B)", "a", "20"]
+
+
+def test_intervals_are_carried_through_every_draw() -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+    loss = (1.8 + 480 * n**-0.35 + 2000 * d**-0.37) * np.exp(np.random.default_rng(0).normal(0, 1e-3, n.size))
+    fit = sl.fit(sl.laws.Chinchilla(), pd.DataFrame({"params": n, "tokens": d, "loss": loss}))
+    boot = fit.bootstrap(200)
+    found = carried(fit, boot, 0.8, lambda c: {"alpha": c["alpha"], "gone": np.log(c["E"] - c["E"])})
+    ordered = np.sort(boot.constants["alpha"])
+    assert found["alpha"].value == fit.constants["alpha"]
+    # the draws themselves are the ends, 10 % of 200 on each side
+    assert found["alpha"].lo in ordered[18:22]
+    assert found["alpha"].hi in ordered[178:182]
+    assert found["gone"].value == -math.inf
+    with pytest.raises(InputError, match="between 0 and 1"):
+        carried(fit, boot, 90, lambda c: {"alpha": c["alpha"]})
+
+
+def test_a_given_law_has_values_without_intervals() -> None:
+    published = sl.laws.PUBLISHED["hoffmann"]
+    fit = sl.Fit.from_constants(published.law, published.constants)
+    best = fit.optimum(1e21)
+    assert math.isnan(best.params.lo)
+    assert readable(best.table()).iloc[:, 2].tolist() == [""] * 4
+
+
+def test_published_laws_are_the_printed_ones() -> None:
+    for law in sl.laws.PUBLISHED.values():
+        assert set(law.constants) == set(law.law.constant_names)
+        assert law.source
+    fit = sl.Fit.from_constants(sl.laws.PUBLISHED["minicpm"].law, sl.laws.PUBLISHED["minicpm"].constants)
+    assert fit.optimum(1e21).ratio.value == pytest.approx(191.87, rel=0.06)  # as far as rounding allows
+
+
+# ---- from a path ----------------------------------------------------------------------------------
+
+
+def test_ends_of_one_eval_set(tmp_path) -> None:
+    frame = pd.DataFrame(
+        {
+            "params": 1e6,
+            "tokens": [1e8, 2e8, 1e8, 2e8],
+            "loss": [3.0, 2.9, 2.0, 1.9],
+            "eval_set": ["a", "a", "average", "average"],
+        }
+    )
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    rows, chosen, notes = read_ends(path)
+    assert (chosen, rows["loss"].tolist()) == ("average", [2.0, 1.9])
+    assert "the others are a" in notes[0]
+    assert read_ends(path, "a")[2] == ()
+    frame.drop(columns="eval_set").to_csv(path, index=False)
+    with pytest.raises(InputError, match="no column eval_set"):
+        read_ends(path, "a")
+
+
+def test_a_studys_own_fit_is_taken_unless_something_else_is_asked(tmp_path) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+    frame = pd.DataFrame({"params": n, "tokens": d, "loss": 1.8 + 480 * n**-0.35 + 2000 * d**-0.37})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    own = sl.fit(sl.laws.Chinchilla(), frame, loss=sl.Huber(1e-2))
+    own.to_json(tmp_path / "fit.json")
+    found, notes = read_fit(tmp_path, resamples=20)
+    assert found.loss == sl.Huber(1e-2)
+    assert "fit.json" in notes[0]
+    assert read_fit(tmp_path, loss=sl.Squared(), resamples=20)[0].loss == sl.Squared()
+
+
+# ---- hardware -------------------------------------------------------------------------------------
+
+
+def test_hours_and_money() -> None:
+    # Llama 3 405B (arXiv 2407.21783): 3.8e25 FLOPs at 41 % MFU; Meta reports 30.84M H100 hours in all
+    h100 = hardware("H100", mfu=0.41, price=2.0)
+    assert h100.hours(3.8e25) == pytest.approx(26.0e6, rel=0.01)
+    assert h100.money(3.8e25) == pytest.approx(2 * h100.hours(3.8e25))
+    assert hardware("1.5e14").hours(1.5e14 * 3600 * 0.4) == pytest.approx(1.0)
+    assert hardware(h100, mfu=0.2).hours(1e20) == pytest.approx(2 * h100.hours(1e20) * 0.41 / 0.4)
+    assert "41% MFU" in str(h100)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: hardware("h1000"), "did you mean 'h100'"),
+        (lambda: hardware("toaster"), "is not known; known: "),
+        (lambda: hardware("-1e14"), "positive number"),
+        (lambda: hardware("a100", mfu=40), "share between 0 and 1"),
+        (lambda: hardware("a100", price=-1), "cannot be -1"),
+        (lambda: HARDWARE["a100"].money(1e20), "has no price"),
+        (lambda: Hardware("own", math.inf), "positive number"),
+    ],
+)
+def test_impossible_hardware_is_refused(make, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make()
