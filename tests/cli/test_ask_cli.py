@@ -85,7 +85,7 @@ def test_beyond_the_runs_the_command_says_so(cli: Cli, table: Path) -> None:
     code, out, err = cli("optimum", table, "--flops", "1e25", "--bootstrap", 20)
     assert err == ""  # once is enough
     assert code == 0
-    assert "note: The optimum lies 3.2 decades beyond the fitted runs" in " ".join(out.split())
+    assert "note: The optimum lies 4.2 decades beyond the fitted runs" in " ".join(out.split())
     plain = json.loads(cli("optimum", table, "--flops", "1e25", "--bootstrap", 20, "--json")[1])
     assert "decades beyond the fitted runs" in plain["notes"][0]
     assert cli("optimum", table, "--flops", "1e25", "--bootstrap", 20, "--beyond", 9)[2] == ""
