@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
+from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate
 from scalinglab.errors import InputError
 
@@ -149,6 +149,8 @@ class Frontier(Answer):
     """N_opt ∝ C^a between the first and the last budget; NaN for one budget."""
     b: Estimate = asked("1")
     """D_opt ∝ C^b likewise. Under a cost other than 6ND, a + b need not be 1."""
+    scaling: Scaling | None = None
+    """Under 6ND, for a law of Chinchilla's form: its closed form in Hoffmann's and in MiniCPM's notation."""
 
     @property
     def flops(self) -> pd.Series:
@@ -217,4 +219,12 @@ def frontier(
     frame = pd.DataFrame(rows)
     far = frame["extrapolation"].max()
     notes = beyond_note(float(far), beyond, f"the frontier at {budgets[-1]:.2g} FLOPs")
-    return Frontier(cost=counted.name, rows=frame, level=level, notes=notes, **slopes)
+    closed = counted is SIX_ND and hasattr(fit.law, "standard")
+    return Frontier(
+        cost=counted.name,
+        rows=frame,
+        scaling=scaling(fit, level, boot) if closed else None,
+        level=level,
+        notes=notes,
+        **slopes,
+    )

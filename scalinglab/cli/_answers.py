@@ -1,6 +1,7 @@
 """What the answering commands share: a fit from a path, an answer printed, its figure drawn."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,10 @@ def show(
         console.print(f"[dim]{escape(each)}[/]")
     say(answer.headline(), soft_wrap=False)
     print_frame(answer.table(), answer.level, title)
+    for part in (getattr(answer, each.name) for each in fields(answer)):
+        if isinstance(part, Answer):
+            say(part.headline())
+            print_frame(part.table(), part.level)
     for each in answer.notes:
         console.print(f"[yellow]note:[/] {escape(each)}")
     if answer.source:

@@ -257,6 +257,12 @@ class Fit:
 
         return analysis.frontier(self, *args, **kwargs)
 
+    def scaling(self, *args: Any, **kwargs: Any) -> Any:
+        """How the optimum grows, a, b, G, K² and η: `scalinglab.analysis.scaling` of this fit."""
+        from scalinglab import analysis
+
+        return analysis.scaling(self, *args, **kwargs)
+
     def equivalent_size(self, *args: Any, **kwargs: Any) -> Any:
         """The compute-optimal model a loss is worth: `scalinglab.analysis.equivalent_size` of this fit."""
         from scalinglab import analysis
