@@ -23,10 +23,20 @@ HORIZONS = (131_072, 262_144, 524_288, 1_048_576)
 SIZES = ("10k", "20k", "47k")
 
 
+def replaced(text: str, *pairs: tuple[str, str]) -> str:
+    """The text with each first string, which must be there, replaced by the second."""
+    for old, new in pairs:
+        if old not in text:
+            sys.exit(f"{STUDY}: {old!r} is not there any more; adapt {Path(__file__).name}")
+        text = text.replace(old, new)
+    return text
+
+
 def decay20() -> pd.DataFrame:
     """Recipe B of the paired comparison: the same trunks, decays over 20 % of each horizon instead of 10 %."""
-    text = STUDY.read_text("utf-8").replace("decay_share = 0.1 ", "decay_share = 0.2 ")
-    return trained("decay20", text)
+    return trained(
+        "decay20", replaced(STUDY.read_text("utf-8"), ("decay_share = 0.1 ", "decay_share = 0.2 "))
+    )
 
 
 def lr_batch() -> pd.DataFrame:
@@ -34,15 +44,18 @@ def lr_batch() -> pd.DataFrame:
     head, *sizes = STUDY.read_text("utf-8").split("[[ladder.sizes]]")
     kept = [size.split("horizons =")[0].split("replicates =")[0].split("# the")[0] for size in sizes]
     kept = [size for size in kept if any(f'name = "{name}"' in size for name in SIZES)]
-    head = head.replace("decay_share = 0.1 ", "decay_share = 0.2 ")
-    head = head.replace("[256_000, 512_000, 1_024_000, 2_048_000]", str(list(HORIZONS)))
+    head = replaced(
+        head,
+        ("decay_share = 0.1 ", "decay_share = 0.2 "),
+        ("[256_000, 512_000, 1_024_000, 2_048_000]", str(list(HORIZONS))),
+        ("warmup_tokens = 25_600", "warmup_tokens = 24_576"),
+    )
     tables = []
     for batch in BATCH:
         for lr in LR:
-            own = head.replace("lr = 0.006", f"lr = {lr}").replace(
-                "batch_tokens = 512", f"batch_tokens = {batch}"
+            own = replaced(
+                head, ("lr = 0.006", f"lr = {lr}"), ("batch_tokens = 512", f"batch_tokens = {batch}")
             )
-            own = own.replace("warmup_tokens = 25_600", "warmup_tokens = 24_576")
             text = "[[ladder.sizes]]".join([own, *kept])
             tables.append(trained(f"lr_batch/b{batch}-lr{lr}", text))
     return pd.concat(tables, ignore_index=True)
