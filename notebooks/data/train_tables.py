@@ -1,7 +1,7 @@
 """Train the two further tables that notebook 02 asks its questions of, on the quickstart's text and driver.
 
     python notebooks/data/train_tables.py decay20     # the quickstart's ladder with decays twice as long
-    python notebooks/data/train_tables.py lr_batch    # three sizes x five learning rates x four batches
+    python notebooks/data/train_tables.py lr_batch    # three sizes x five learning rates x five batches
 
 Each writes NAME/table.csv beside this file and keeps its runs in runs/NAME; started again, it goes on where it was.
 """
@@ -18,7 +18,7 @@ from scalinglab.sweep import prepare, run
 HERE = Path(__file__).resolve().parent
 RUNS = HERE.parents[1] / "runs"
 LR = (0.002, 0.004, 0.008, 0.016, 0.032)
-BATCH = (256, 512, 1024, 2048)
+BATCH = (128, 256, 512, 1024, 2048)
 HORIZONS = (131_072, 262_144, 524_288, 1_048_576)
 SIZES = ("10k", "20k", "47k")
 
