@@ -12,7 +12,6 @@ from scalinglab.plots._axes import (
     PARAMS,
     count,
     key_above,
-    key_beside,
     log_axis,
     loss_label,
     power_of_ten,
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from scalinglab.analysis import IsoFlop
 
-_KEY = 10  # more budgets than this: a colour bar
 _GRID = 80
 
 
@@ -45,7 +43,6 @@ def isoflop(
     answer: IsoFlop = analysis.isoflop(found, **options) if isinstance(found, pd.DataFrame) else found
     with canvas(ax, height=1.15) as ax:
         colour = SizeColours(answer.flops)
-        handles = []
         lowest, highest = answer.points["loss"].min(), answer.points["loss"].max()
         ends = answer.points["params"].min() / 1.4, answer.points["params"].max() * 1.4
         for _, row in answer.rows.iterrows():
@@ -54,7 +51,6 @@ def isoflop(
             ax.plot(mine["params"], mine["loss"], "o", color=shade, ms=3.5, alpha=0.75, mec="none", zorder=2)
             n, valley = _valley(answer, row, mine)
             ax.plot(n, valley, color=shade, lw=1.2, zorder=3)
-            handles.append(Line2D([], [], color=shade, marker="o", ms=3.5, label=power_of_ten(row["flops"])))
             if np.isfinite(row["params"]):
                 _mark(ax, row, "", "o", shade, ends, filled=row["note"] == "")
             if np.isfinite(row["law_params"]):
@@ -68,16 +64,8 @@ def isoflop(
         ]
         if answer.fit is not None:
             marks.append(_mark_in_key("D", "optimum of the law fitted to the same runs"))
-        if len(handles) > _KEY:
-            _budget_bar(ax, colour)
-            key_above(ax, handles=marks)
-        else:
-            key_beside(ax, "C (FLOPs)", handles=handles)
-            beside = ax.get_legend()
-            key_above(ax, handles=marks)
-            if beside is not None:
-                ax.add_artist(beside)
-                beside.set_in_layout(True)
+        _budget_bar(ax, colour)
+        key_above(ax, handles=marks)
     return ax
 
 
