@@ -49,13 +49,18 @@ def drawn_losses(
         left += float(((y - least - curvature * (u - at) ** 2) ** 2).sum())
         freedom += max(len(g) - 3, 0)
     sd = math.sqrt(left / freedom) if freedom else math.nan
+    # as uncertain as its degrees of freedom leave it, so that intervals from few runs are not too short
+    redrawn = any(few) and freedom > 0
+    spread = sd / np.sqrt(rng.chisquare(freedom, (n, 1)) / freedom) if redrawn else math.nan
     out: list[tuple[Array | None, Array | None]] = []
     for g, size, redraw in zip(groups, sizes, few, strict=True):
         if not redraw:
             out.append((None, _resampled(size, n, rng)))
         else:
             out.append(
-                (points.loss[g] + sd * rng.standard_normal((n, len(g))), None) if freedom else (None, None)
+                (points.loss[g] + spread * rng.standard_normal((n, len(g))), None)
+                if freedom
+                else (None, None)
             )
     texts = []
     if not all(few):

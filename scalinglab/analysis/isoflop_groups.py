@@ -18,7 +18,7 @@ FEWEST = 3
 NAMED = ("isoflop_budget", "budget_in_name")
 """Columns taken to name the budget of a run, in this order."""
 _COUNTED = ("flops", "flops_6nd", "flops_exact")
-_SAME_SIZE = 0.02  # of ln N: sizes read off a figure scatter by about a hundredth
+_SAME_SIZE = 0.02  # of N: sizes read off a figure scatter by about a hundredth
 _WIDTH = 0.2  # of ln C: runs of one budget, where nothing but their FLOPs says so
 _CLUSTERED = 5  # sizes from which runs of about the same FLOPs pass for a budget,
 _FULL = 1 / 3  # if they are this share of the runs of the fullest
@@ -131,10 +131,14 @@ def points_at_budgets(
 
 
 def distinct_sizes(params: Any) -> NDArray[np.int64]:
-    """(n,): which size each row has; N closer than 2 % is one size."""
+    """(n,): which size each row has, from 0; N within 2 % of the smallest of a size is that size."""
     values, index = np.unique(np.asarray(params, float), return_inverse=True)
-    group = np.concatenate([[0], np.cumsum(np.diff(np.log(values)) > _SAME_SIZE)])
-    return np.asarray(group[index], dtype=np.int64)
+    group, first = np.zeros(len(values), dtype=np.int64), 0
+    for k in range(1, len(values)):
+        apart = values[k] > values[first] * (1 + _SAME_SIZE)
+        group[k] = group[k - 1] + apart
+        first = k if apart else first
+    return group[index]
 
 
 def _by_column(runs: pd.DataFrame, column: str, cost: Convention) -> Points:
@@ -305,9 +309,10 @@ def _ladder(runs: pd.DataFrame) -> Ladder:
     sizes, ends, rows = [], [], []
     for k in np.unique(of_size):
         mine = np.flatnonzero(of_size == k)
-        distinct, horizon = np.unique(np.round(log_d[mine], 6), return_inverse=True)
-        if len(distinct) < 2:
+        rounded, horizon = np.unique(np.round(log_d[mine], 6), return_inverse=True)
+        if len(rounded) < 2:
             continue
+        distinct = np.array([log_d[mine[horizon == h]].mean() for h in range(len(rounded))])
         which = np.full(len(runs), -1)
         which[mine] = horizon
         sizes.append(float(np.exp(np.log(n[mine]).mean())))

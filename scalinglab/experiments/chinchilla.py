@@ -197,14 +197,14 @@ def approaches_figure(valleys: IsoFlop, fit: Fit, trunks: Any = None, ax: Axes |
 
     ends = 3e18, 1.5e24
     budgets = np.geomspace(*ends, 40)
-    with canvas(ax) as ax:
+    with canvas(ax, height=1.2) as ax:
         ours = frontier(fit, budgets, level=LEVEL, beyond=np.inf).rows
         ax.fill_between(budgets, ours["params_lo"], ours["params_hi"], color=VERMILLION, alpha=0.18, lw=0)
         ax.plot(
             budgets,
             ours["params"],
             color=VERMILLION,
-            label=f"Approach 3, $N\\propto C^{{{valleys.law_a.value:.2f}}}$",
+            label=f"Approach 3, $N\\propto C^{{{valleys.law_a.value:.3f}}}$",
         )
         draw_power_law(ax, valleys, BLUE, "Approach 2")
         if trunks is not None:
@@ -213,7 +213,7 @@ def approaches_figure(valleys: IsoFlop, fit: Fit, trunks: Any = None, ax: Axes |
             band = trunks.at(along)
             if band["params_lo"].notna().all():
                 ax.fill_between(along, band["params_lo"], band["params_hi"], color=GREEN, alpha=0.18, lw=0)
-            label = f"Approach 1, Gemstones, undecayed, $N\\propto C^{{{trunks.a.value:.3f}}}$"
+            label = f"Approach 1, Gemstones, $N\\propto C^{{{trunks.a.value:.3f}}}$"
             ax.plot(along, band["params"], color=GREEN, label=label)
         for name, shade, dashes, label in (
             ("hoffmann", GREY, (0, (6, 2)), "Hoffmann's printed law"),

@@ -113,7 +113,7 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         },
         notes=(
             f"Intervals at {LEVEL:.0%}. Ours come of the authors' own random numbers.",
-            "The authors' deviation of a loss was to grow with it, but is constant: its bounds are compared with ln loss.",
+            "The authors' deviation of a loss was to grow with it, but is constant: they compare bounds with ln loss.",
             "bias: what a parabola adds to a where the losses are those of the fitted law, at the same runs.",
             "law: none where a term of the fitted law plays no part.",
         ),
@@ -175,9 +175,10 @@ def path_figure(found: dict[Any, tuple[pd.Series, IsoFlop, IsoFlop]], ax: Axes |
                 ax.vlines(at, [v.lo for v in values], [v.hi for v in values], color=colour, lw=1)
                 ax.plot(at, [v.value for v in values], ls="none", color=colour, **look)
         ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (4, 2)), zorder=1)
-        ax.set_xticks(
-            np.arange(len(STEPS)), [" ".join(step.split()[:-1]) + "\n" + step.split()[-1] for step in STEPS]
-        )
+        names = [
+            step.replace(", ", ",\n") if "," in step else "\n".join(step.rsplit(" ", 1)) for step in STEPS
+        ]
+        ax.set_xticks(np.arange(len(STEPS)), names)
         ax.tick_params(axis="x", labelsize=5.5 if root_figure(ax).get_figwidth() < 5 else None)
         ax.set_xlim(-0.5, len(STEPS) - 0.5)
         ax.set_ylabel("a of $N_{opt} \\propto C^a$")
