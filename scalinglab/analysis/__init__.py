@@ -6,6 +6,7 @@ from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.isoflop import IsoFlop, isoflop
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Estimate",
     "ExtrapolationWarning",
     "Frontier",
+    "IsoFlop",
     "Optimum",
     "Scaling",
     "continual",
@@ -25,6 +27,7 @@ __all__ = [
     "count_text",
     "equivalent_size",
     "frontier",
+    "isoflop",
     "ladder_convention",
     "number_text",
     "optimal_params_tokens",

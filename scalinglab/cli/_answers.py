@@ -109,7 +109,7 @@ def cost_of(name: str, source: Path, fit: "Fit") -> "Convention":
     return convention(name, fit.rows)
 
 
-def read_budgets(text: str) -> list[float]:
+def read_budgets(text: str, option: str = "--flops") -> list[float]:
     """`1e18,1e20` as they stand, or `1e18:1e22` with one budget a decade. Raises InputError for anything else."""
     import numpy as np
 
@@ -121,4 +121,4 @@ def read_budgets(text: str) -> list[float]:
             return list(np.geomspace(low, high, max(2, round(np.log10(high / low)) + 1)))
         return sorted(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"--flops {text}: write budgets as 1e18,1e20,1e22 or as 1e18:1e22") from None
+        raise InputError(f"{option} {text}: write budgets as 1e18,1e20,1e22 or as 1e18:1e22") from None

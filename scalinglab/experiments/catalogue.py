@@ -28,5 +28,14 @@ class Experiment:
         return made
 
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "chinchilla": Experiment(
+        "Hoffmann's three approaches: N_opt and D_opt against compute, on their digitised runs",
+        "data",
+        "chinchilla",
+    ),
+    "porian": Experiment(
+        "from Kaplan's exponent 0.88 to Hoffmann's 0.50, one correction at a time", "data", "porian"
+    ),
+}
 """Name -> experiment."""

@@ -73,6 +73,12 @@ def _of_runs(
     return function(continual(runs, params), runs, **options)
 
 
+def _of_table(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    return function(_ends(source, eval_set), **options)
+
+
 def _of_study(
     function: Callable[..., Axes], source: str | Path, size: str | None = None, **options: Any
 ) -> Axes:
@@ -109,6 +115,8 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
+        Kind("isoflop", "runs", "loss against N at each budget, with both optima", "_of_table"),
+        Kind("isoflop_optima", "runs", "N at the least loss of each budget, against compute", "_of_table"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }

@@ -378,6 +378,9 @@ def every_figure(fit, runs):
         "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
         "continual": lambda **ax: plots.continual(found, runs, **ax),
         "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
+        "frontier": lambda **ax: plots.frontier(fit, **ax),
+        "isoflop": lambda **ax: plots.isoflop(runs, **ax),
+        "isoflop_optima": lambda **ax: plots.isoflop_optima(runs, **ax),
     }
 
 
