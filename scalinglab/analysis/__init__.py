@@ -4,6 +4,7 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
+from scalinglab.analysis.envelope import Envelope, envelope
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
@@ -14,6 +15,7 @@ __all__ = [
     "Answer",
     "Continual",
     "Convention",
+    "Envelope",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
@@ -23,6 +25,7 @@ __all__ = [
     "continual",
     "convention",
     "count_text",
+    "envelope",
     "equivalent_size",
     "frontier",
     "ladder_convention",
