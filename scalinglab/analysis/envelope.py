@@ -239,10 +239,10 @@ class _Race:
         columns = np.arange(held.shape[1])
         below, above = np.maximum(at - 1, 0), np.minimum(at + 1, len(kept) - 1)
         edge = np.full(len(at), "", dtype=object)
-        edge[~self.lost[kept[above], kept[at], columns]] = "next larger size not seen"
-        edge[~self.lost[kept[below], kept[at], columns]] = "next smaller size not seen"
-        edge[at == len(kept) - 1] = "largest size"
-        edge[at == 0] = "smallest size"
+        edge[~self.lost[kept[above], kept[at], columns]] = "larger not seen"
+        edge[~self.lost[kept[below], kept[at], columns]] = "smaller not seen"
+        edge[at == len(kept) - 1] = "largest"
+        edge[at == 0] = "smallest"
         return np.where(np.isfinite(held[at, columns]), kept[at], -1), edge
 
 

@@ -28,5 +28,11 @@ class Experiment:
         return made
 
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "llama2-ratio": Experiment(
+        "MiniCPM's reading of D/N off Llama 2's loss curves, from both sides of each crossing",
+        "nothing",
+        "llama2_ratio",
+    ),
+}
 """Name -> experiment."""
