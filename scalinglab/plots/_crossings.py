@@ -37,7 +37,7 @@ def crossings(
     if rows.empty:
         raise InputError("there is no crossing to draw: none of these sizes' curves cross in range")
     alone = found.of == "figures"
-    with canvas(ax, height=1.0 if alone else 1.35) as ax:
+    with canvas(ax, height=1.2 if alone else 1.35) as ax:
         label = f"training compute C ({found.cost}, FLOPs)"
         if alone:
             log_axis(ax.xaxis, label, _span(rows), power_of_ten)
@@ -56,9 +56,8 @@ def crossings(
         top.tick_params(labelbottom=False)
         _brackets(top, found, rows, references or {}, "D/N")
         log_axis(ax.xaxis, label, span, power_of_ten)
-        unit = (
-            f"loss ({found.curves.unit or 'unit not given'})" if found.curves else loss_label(found.fit.rows)
-        )  # type: ignore[union-attr]
+        told = None if found.fit is None else loss_label(found.fit.rows)
+        unit = told or f"loss ({(found.curves and found.curves.unit) or 'unit not given'})"
         log_axis(ax.yaxis, unit, (0.985 * lowest, ceiling))
         tell_sizes(ax, [ax, top], colour, sizes)
     return ax
@@ -91,7 +90,7 @@ def _brackets(
         if shift != 1.0 and rows[f"{name}_lo"].notna().any():
             # an end that is lost must not stretch the axis to it
             ends = [rows[f"{name}_{end}"].clip(rows[name] / 8, rows[name] * 8) for end in ("lo", "hi")]
-            ax.vlines(c * shift, *ends, color=shade, lw=1.0, zorder=3)
+            ax.vlines(c * shift, ends[0], ends[1], color=shade, lw=1.0, zorder=3)
             drawn += ends
     for (name, ratio), (shade, dashes) in zip(references.items(), _LINES * 9, strict=False):
         handles.append(ax.axhline(ratio, color=shade, ls=dashes, lw=1.5, label=name, zorder=1))
