@@ -145,7 +145,7 @@ def envelope(
     cost: Cost = "6ND",
     *,
     budgets: int | ArrayLike = 300,
-    through: Literal["budgets", "middles"] = "budgets",
+    through: Literal["middles", "budgets"] = "middles",
     smooth: float = WINDOW,
     smoothing: Literal["mean", "median"] = "mean",
     eval_set: str | None = None,
@@ -158,14 +158,15 @@ def envelope(
     curves: a frame or file with run_id, params, tokens, loss, a measured point a row; or a study folder, whose trunks
         are read. `as_curves` says which of its rows are taken, and what smooth and smoothing do.
     budgets: how many, log-spaced over all the compute the curves span, or the budgets themselves in FLOPs.
-    through: the points of the power law: every budget's winner, as Hoffmann et al. did; or one point a size, in the
-        middle of the stretch of ln C over which it is lowest, which takes out that stairs are flatter than their slope.
+    through: the points of the power law: one a size, in the middle of the stretch of ln C over which it is lowest
+        ("middles"); or every budget's winner ("budgets"), as Hoffmann et al. did, whose stairs are flatter than the
+        power law behind them.
     The interval resamples sizes with replacement. A budget is an edge of the grid and stays out of the power law unless
     the next smaller and the next larger size are both seen to lose to its winner.
     Raises InputError for curves it cannot use, or of fewer than three sizes.
     """
-    if through not in ("budgets", "middles"):
-        raise InputError(f'through is "budgets" or "middles", not {through!r}')
+    if through not in ("middles", "budgets"):
+        raise InputError(f'through is "middles" or "budgets", not {through!r}')
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     read = as_curves(curves, cost, eval_set=eval_set, smooth=smooth, smoothing=smoothing, least_sizes=3)

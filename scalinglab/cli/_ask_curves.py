@@ -29,7 +29,7 @@ Smoothing = Annotated[str, typer.Option("--smoothing", help="mean, or median aga
 @app.command(
     rich_help_panel=PANEL,
     epilog="Examples:\n\n  scalinglab envelope runs/quickstart --cost exact\n\n"
-    "  scalinglab envelope curves.csv --smooth 0.3 --through middles --figure envelope.png\n\n"
+    "  scalinglab envelope curves.csv --smooth 0.3 --figure envelope.png\n\n"
     "  scalinglab envelope runs/quickstart/table.csv --json",
 )
 def envelope(
@@ -38,9 +38,9 @@ def envelope(
     through: Annotated[
         str,
         typer.Option(
-            "--through", help="The power law's points: budgets (all, as published) or middles (one a size)."
+            "--through", help="The power law's points: middles (one a size) or budgets (all, as published)."
         ),
-    ] = "budgets",
+    ] = "middles",
     budgets: Annotated[int, typer.Option("--budgets", min=2, help="How many budgets C, log-spaced.")] = 300,
     smooth: Smooth = 0.1,
     smoothing: Smoothing = "mean",
