@@ -346,7 +346,7 @@ def _notes(
     if changes > 2 * (n - 1):
         notes.append(
             f"The lowest size changes {changes} times where {n - 1} would do: the curves are noisy, and the lowest of "
-            "noisy losses leans low; a larger smooth= steadies it."
+            "noisy losses leans low; more smoothing (smooth=, --smooth) steadies it."
         )
     if 0.5 * lost >= 0.5 * (1 - level):
         notes.append(
