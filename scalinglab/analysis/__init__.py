@@ -4,6 +4,8 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
+from scalinglab.analysis.crossing import Crossing, Crossings, crossing, crossings
+from scalinglab.analysis.envelope import Envelope, envelope
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.isoflop import IsoFlop, isoflop
@@ -15,6 +17,9 @@ __all__ = [
     "Answer",
     "Continual",
     "Convention",
+    "Crossing",
+    "Crossings",
+    "Envelope",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
@@ -25,6 +30,9 @@ __all__ = [
     "continual",
     "convention",
     "count_text",
+    "crossing",
+    "crossings",
+    "envelope",
     "equivalent_size",
     "frontier",
     "isoflop",

@@ -23,7 +23,13 @@ def read_ends(
     The eval set named, else the average over sets where the table has it, else the only one. Raises InputError where
     it is not there, or one has to be chosen.
     """
-    runs = read_runs(source)
+    return one_eval_set(read_runs(source), eval_set, str(source))
+
+
+def one_eval_set(
+    runs: pd.DataFrame, eval_set: str | None, source: str
+) -> tuple[pd.DataFrame, str | None, tuple[str, ...]]:
+    """`read_ends` of a table that is read already; `source` is what messages call it."""
     sets = [str(name) for name in runs["eval_set"].dropna().unique()] if "eval_set" in runs else []
     if not sets:
         if eval_set is not None:
@@ -41,7 +47,7 @@ def read_ends(
     others = [name for name in sets if name != chosen]
     notes = () if eval_set or not others else (f"Eval set {chosen!r}; the others are {', '.join(others)}.",)
     taken = runs[runs["eval_set"] == chosen]
-    taken.attrs["source"] = runs.attrs.get("source", str(source))
+    taken.attrs["source"] = runs.attrs.get("source", source)
     return taken, chosen, notes
 
 

@@ -98,7 +98,14 @@ def save_figure(draw: Callable[[], Any], target: Path) -> str:
 
 def cost_of(name: str, source: Path, fit: "Fit") -> "Convention":
     """The convention an option names: from a study folder's shapes where it has them, else from the fit's rows."""
-    from scalinglab.analysis import convention, ladder_convention
+    from scalinglab.analysis import convention
+
+    return study_cost(name, source) or convention(name, fit.rows)
+
+
+def study_cost(name: str, source: Path) -> "Convention | None":
+    """The convention an option names, of a study folder's shapes; None for 6ND and where it is no study folder."""
+    from scalinglab.analysis import ladder_convention
 
     study = source / "study.toml"
     if name != "6ND" and study.is_file():
@@ -106,7 +113,7 @@ def cost_of(name: str, source: Path, fit: "Fit") -> "Convention":
 
         found = read_study(study)
         return ladder_convention(name, [found.shape(size) for size in found.ladder.sizes])
-    return convention(name, fit.rows)
+    return None
 
 
 def read_budgets(text: str, option: str = "--flops") -> list[float]:

@@ -36,6 +36,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "porian": Experiment(
         "from Kaplan's exponent 0.88 to Hoffmann's 0.50, one correction at a time", "data", "porian"
+    "llama2-ratio": Experiment(
+        "MiniCPM's reading of D/N off Llama 2's loss curves, from both sides of each crossing",
+        "nothing",
+        "llama2_ratio",
     ),
 }
 """Name -> experiment."""

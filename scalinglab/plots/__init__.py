@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from scalinglab.plots._canvas import save, style
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
+    from scalinglab.plots._crossings import crossings
+    from scalinglab.plots._envelope import envelope
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _HOME = {
     "continual": "_continual",
     "contours": "_contours",
+    "crossings": "_crossings",
+    "envelope": "_envelope",
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
     "isoflop": "_isoflop",
@@ -40,6 +44,8 @@ __all__ = [
     "Kind",
     "continual",
     "contours",
+    "crossings",
+    "envelope",
     "equivalent_size",
     "frontier",
     "isoflop",

@@ -87,6 +87,14 @@ def _of_study(
     return function(*read_curves(source, size), **options)
 
 
+def _of_curves(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab import analysis
+
+    return function(getattr(analysis, function.__name__)(source, eval_set=eval_set), **options)
+
+
 def _fit(source: str | Path, eval_set: str | None) -> Fit:
     from scalinglab.analysis.source import read_fit
 
@@ -114,6 +122,15 @@ KINDS: dict[str, Kind] = {
             "continual", "runs", "one size trained on: power law against exponential in compute", "_of_runs"
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
+        Kind(
+            "envelope", "runs", "training curves, the lowest at each compute, and whose it is", "_of_curves"
+        ),
+        Kind(
+            "crossings",
+            "runs",
+            "where the curves of two sizes cross, which brackets the optimum",
+            "_of_curves",
+        ),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("isoflop", "runs", "loss against N at each budget, with both optima", "_of_table"),
         Kind("isoflop_optima", "runs", "N at the least loss of each budget, against compute", "_of_table"),

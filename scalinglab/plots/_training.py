@@ -44,7 +44,7 @@ def schedule_and_loss(
         (_curve(branch, f"branch {name}") for name, branch in named), key=lambda each: each["tokens"].iloc[-1]
     )
     with canvas(ax, height=1.35) as ax:
-        rate = _panel_above(ax)
+        rate = panel_above(ax)
         ends = [branch["tokens"].iloc[-1] for branch in forks]
         colour = SizeColours(ends or [1.0])
         ax.plot(stem["tokens"], stem["loss"], color=INK, alpha=0.2, lw=0.7, zorder=1)
@@ -93,7 +93,7 @@ def schedule_and_loss(
     return ax
 
 
-def _panel_above(ax: Axes) -> Axes:
+def panel_above(ax: Axes) -> Axes:
     """Give the upper third of the place that `ax` has to Axes of its own, with the same x axis."""
     figure = ax.get_figure()
     assert figure is not None
