@@ -4,9 +4,13 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
+from scalinglab.analysis.data_limited import DataLimited, data_limited, data_limited_curve
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
+from scalinglab.analysis.overtraining import Overtraining, overtraining
+from scalinglab.analysis.repetition import epoch_worth
 
 __all__ = [
     "CONVENTIONS",
@@ -14,21 +18,30 @@ __all__ = [
     "Answer",
     "Continual",
     "Convention",
+    "DataLimited",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
     "Frontier",
+    "InferenceOptimum",
     "Optimum",
+    "Overtraining",
     "Scaling",
     "continual",
     "convention",
     "count_text",
+    "data_limited",
+    "data_limited_curve",
+    "epoch_worth",
     "equivalent_size",
     "frontier",
+    "inference_curve",
+    "inference_optimum",
     "ladder_convention",
     "number_text",
     "optimal_params_tokens",
     "optimum",
+    "overtraining",
     "readable",
     "scaling",
 ]
