@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
+from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.hardware import Hardware, hardware
 from scalinglab.analysis.reach import (
@@ -162,8 +162,9 @@ def inference_curve(
 ) -> pd.DataFrame:
     """The optimum at each of several numbers of tokens served: a row each, for a figure.
 
-    Columns served; params, tokens, saving and the other figures of InferenceOptimum, each with _lo and _hi; `size` and `data`: N and D over those of the compute-optimal model of the same loss. Errors as
-    in `inference_optimum`, of whose targets budget is left out.
+    Columns served; params, tokens, saving and the other figures of InferenceOptimum; `size` and `data`, which are N and
+    D over those of the compute-optimal model of the same loss; each with _lo and _hi. Errors as in
+    `inference_optimum`, of whose targets budget is left out.
     """
     law: Any = fit.law
     name, target = _target(law, {"loss": loss, "params": params, "flops": flops})
@@ -287,14 +288,16 @@ def prices_of(train_on: str | Hardware | None, serve_on: str | Hardware | None, 
 
 
 def _check_reached(law: Any, constants: Any, loss: float) -> None:
-    terms = float(reducible(law, constants, loss))
-    if terms == 0.0:
+    terms = reducible(law, constants, loss)
+    if float(terms) == 0.0:
         floor = float(loss_of(law, constants, {})(np.inf, np.inf))
         raise InputError(
             f"no model reaches a loss of {loss:.4g}: the fit's loss never falls below {floor:.4g}"
         )
-    if not math.isfinite(terms):
-        raise InputError(f"a loss of {loss:.4g} lies above everything the fit predicts for any size")
+    if not float(cheapest(law.standard(constants), terms, SIX_ND)[0]) >= 1.0:
+        raise InputError(
+            f"a loss of {loss:.4g} lies above what a model of a single parameter has by this fit"
+        )
 
 
 def _served(tokens: float) -> float:

@@ -12,7 +12,7 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
 from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
-from scalinglab.analysis.reach import loss_of, smallest_params, tokens_for
+from scalinglab.analysis.reach import loss_of, measure_of, smallest_params, tokens_for
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Overtraining(Answer):
     Each with _lo and _hi. And extrapolation (decades) of the equal-compute model."""
 
     def table(self) -> pd.DataFrame:
-        """The rows; intervals only where they say more than the optimum's own do."""
-        plain = ("params", "tokens", "ratio", "loss", "match_tokens")
-        hidden = [f"{name}_{end}" for name in plain for end in ("lo", "hi")]
-        return self.rows.drop(columns=[*hidden, "extrapolation"], errors="ignore")
+        """What fits a screen of the rows: intervals only where they say more than the optimum's own do."""
+        kept = ["times", "params", "tokens", "loss", "penalty", "compute_multiple"]
+        ends = [f"{c}_{end}" for c in ("times", "penalty", "compute_multiple") for end in ("lo", "hi")]
+        return self.rows[[c for c in (*kept, *ends) if c in self.rows]]
 
     def headline(self) -> str:
         row = self._quoted()
@@ -129,36 +129,37 @@ def overtraining(
 
 
 def _best(law: Any, constants: Any, flops: float, cost: Convention, fixed: Any) -> dict[str, Any]:
-    loss = loss_of(law, constants, fixed)
+    loss, measure = loss_of(law, constants, fixed), measure_of(law, constants, fixed)
     n, d = optimal_params_tokens(law, constants, flops, cost, **fixed)
-    least = loss(n, d)
+    with np.errstate(all="ignore"):
+        furthest = n / smallest_params(measure, measure(n, d))
+        ratio = d / n
     return {
         "params": n,
         "tokens": d,
-        "ratio": d / n,
-        "loss": least,
-        "times_max": n / smallest_params(loss, least),
+        "ratio": ratio,
+        "loss": loss(n, d),
+        "times_max": furthest,
     }
 
 
 def _ask(
     law: Any, constants: Any, flops: float, cost: Convention, size: float, relative: bool, fixed: Any
 ) -> dict[str, Any]:
-    loss = loss_of(law, constants, fixed)
+    loss, measure = loss_of(law, constants, fixed), measure_of(law, constants, fixed)
     n_best, d_best = optimal_params_tokens(law, constants, flops, cost, **fixed)
-    least = loss(n_best, d_best)
     with np.errstate(all="ignore"):
         n = n_best / size if relative else np.full(np.shape(n_best), size)
         d = cost.tokens_at(n, flops)
         equal = loss(n, d)
-        match = tokens_for(loss, n, least)
+        match = tokens_for(measure, n, measure(n_best, d_best))
         return {
             "times": n_best / n,
             "params": n,
             "tokens": d,
             "ratio": d / n,
             "loss": equal,
-            "penalty": equal - least,
+            "penalty": equal - loss(n_best, d_best),
             "match_tokens": match,
             "compute_multiple": cost(n, match) / flops,
         }

@@ -36,6 +36,19 @@ def loss_of(law: Any, constants: Any, fixed: Mapping[str, float]) -> Callable[[A
     return loss
 
 
+def measure_of(law: Any, constants: Any, fixed: Mapping[str, float]) -> Callable[[Any, Any], Array]:
+    """What orders models as their loss does, and loses no digits to the floor: S where a law has it, else the loss."""
+    if not hasattr(law, "standard") or fixed or len(law.variables) > 2:
+        return loss_of(law, constants, fixed)
+    c = law.standard(constants)
+
+    def terms(n: Any, d: Any) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(c.A * n**-c.alpha + c.B * d**-c.beta, float)
+
+    return terms
+
+
 def falling_root(
     function: Callable[[Array], Any], target: Any, lo: float = -FAR, hi: float = FAR
 ) -> NDArray[np.float64]:
@@ -55,14 +68,14 @@ def falling_root(
     return np.where(below, 0.0, np.where(reached, np.exp(0.5 * (low + high)), np.inf))
 
 
-def tokens_for(loss: Callable[[Any, Any], Array], params: Any, target: Any) -> Array:
-    """D with which a size reaches `target`; inf where no amount of data does."""
-    return falling_root(lambda u: loss(params, np.exp(u)), target)
+def tokens_for(measure: Callable[[Any, Any], Array], params: Any, target: Any) -> Array:
+    """D with which a size comes down to `target` of `measure_of`; inf where no amount of data does."""
+    return falling_root(lambda u: measure(params, np.exp(u)), target)
 
 
-def smallest_params(loss: Callable[[Any, Any], Array], target: Any) -> Array:
-    """The size that would reach `target` on endless data: every smaller one never does."""
-    return falling_root(lambda u: loss(np.exp(u), np.inf), target)
+def smallest_params(measure: Callable[[Any, Any], Array], target: Any) -> Array:
+    """The size that would come down to `target` on endless data: every smaller one never does."""
+    return falling_root(lambda u: measure(np.exp(u), np.inf), target)
 
 
 def reducible(law: Any, constants: Any, loss: Any) -> Array:
