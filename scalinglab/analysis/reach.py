@@ -19,7 +19,7 @@ from scalinglab.analysis.convention import SIX_ND, Convention
 from scalinglab.analysis.equivalent import frontier_loss
 
 Array = NDArray[np.float64]
-_HALVINGS = 90
+_HALVINGS = 64  # of 300 to 600 in logarithms: to the last digit
 FORWARD = 1.0 / 3.0
 """Serving a token costs its forward pass, a third of training on it: 2·N of 6·N (Kaplan et al. 2020)."""
 

@@ -22,7 +22,7 @@ R_D = 15.387756
 """R_D* as published: Muennighoff et al. 2023, appendix A, on C4."""
 R_N = 5.309743
 """R_N* likewise."""
-_HALVINGS = 90
+_HALVINGS = 64  # of 300 in log N: to the last digit
 
 
 class Repeating(NamedTuple):
@@ -68,7 +68,7 @@ def best_repeating(
             log_d = np.log(cost.tokens_at(np.exp(u), flops))
             s_n, s_d = (1.0, 1.0) if cost is SIX_ND else elasticities(cost, np.exp(u), np.exp(log_d))
             seen = np.minimum(log_d, log_unique)
-            log_un = log_excess_from(c, seen)
+            log_un = (log_a - log_b + c.beta * seen) / c.alpha
             log_f, log_en = counted(u - log_un, c.R_N)
             log_g, log_ed = counted(log_d - seen, c.R_D)
             # fewer tokens than there are: U_N moves with D, and N' with U_N, by 1 - ε_N of ln U_N

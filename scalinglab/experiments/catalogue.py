@@ -28,5 +28,11 @@ class Experiment:
         return made
 
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "overtraining": Experiment(
+        "smaller models trained longer, served models, repeated data: published readings of Chinchilla's law",
+        "nothing",
+        "overtraining",
+    ),
+}
 """Name -> experiment."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalinglab.analysis.convention import Cost
     from scalinglab.fitting import Bootstrap, Fit
 
-_POINTS = 40
+_POINTS = 30
 
 
 def data_limited(

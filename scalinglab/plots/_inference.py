@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalinglab.analysis.hardware import Hardware
     from scalinglab.fitting import Bootstrap, Fit
 
-_POINTS = 40
+_POINTS = 30
 
 
 def inference_optimum(
@@ -79,7 +79,7 @@ def inference_optimum(
             ax.plot([], [], color=INK, lw=1.0, ls=(0, (2, 2)), label=f"{count(served)} served")
         log_axis(
             ax.yaxis,
-            "× the compute-optimal model's",
+            "× compute-optimal",
             (rows["size"].min() / 1.6, rows["data"].max() * 1.6),
             "{:g}".format,
         )

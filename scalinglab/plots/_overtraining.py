@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalinglab.fitting import Bootstrap, Fit
 
 _TOP = 30.0  # times the compute, the most that is drawn
-_POINTS = 36
+_POINTS = 30
 
 
 def overtraining(
@@ -57,7 +57,7 @@ def overtraining(
             )
         ax.plot(
             times, rows["compute_multiple"].where(rows["compute_multiple"] < np.inf), color=BLUE, zorder=3,
-            label="to reach the optimum's loss",
+            label="compute to reach the optimum's loss",
         )  # fmt: skip
         ax.plot(times, times, color=GREY, ls=(0, (1, 1.5)), lw=1.2, label="inference saved, k×")
         for axes in (ax, below):
@@ -70,15 +70,16 @@ def overtraining(
             color=GREY,
             lw=1.2,
             ls=(0, (4, 2)),
-            label=f"reached by no data beyond {most.times_max.value:.3g}×",
+            label=f"no data suffice beyond {most.times_max.value:.3g}×",
         )
         below.plot(times, rows["penalty"], color=VERMILLION, zorder=3)
-        log_axis(ax.yaxis, "compute (× the optimum's)", (0.9, _TOP), "{:g}".format)
+        log_axis(ax.yaxis, "compute (×)", (0.9, _TOP), "{:g}".format)
         seen = rows["penalty"]
         hi = max(seen.max(), min(2.0 * seen.max(), np.nanmax(rows["penalty_hi"].fillna(0.0))))
         below.set_ylim(0.0, 1.08 * hi)
-        unit = loss_label(fit.rows, what="loss lost").removesuffix(" (unit not given)")
-        below.set_ylabel(unit)
+        below.set_ylabel(
+            loss_label(fit.rows, what="loss lost").removesuffix(" (unit not given)").replace(" (", "\n(")
+        )
         log_axis(below.xaxis, "k: times smaller than the optimum", (1.0, last), "{:g}".format)
         title = f"optimum: N = {count(found.params.value)} at {power_of_ten(budget)} FLOPs ({found.cost})"
         key_above(ax, title=title, alignment="left")

@@ -378,6 +378,9 @@ def every_figure(fit, runs):
         "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
         "continual": lambda **ax: plots.continual(found, runs, **ax),
         "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
+        "overtraining": lambda **ax: plots.overtraining(fit, 1e12, **ax),
+        "inference_optimum": lambda **ax: plots.inference_optimum(fit, 1e8, flops=1e12, **ax),
+        "data_limited": lambda **ax: plots.data_limited(fit, 1e13, 1e6, **ax),
     }
 
 
