@@ -9,7 +9,13 @@ from scalinglab.analysis.envelope import Envelope, envelope
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.isoflop import IsoFlop, isoflop
+from scalinglab.analysis.data_limited import DataLimited, data_limited, data_limited_curve
+from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
+from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
+from scalinglab.analysis.overtraining import Overtraining, overtraining
+from scalinglab.analysis.repetition import epoch_worth
 
 __all__ = [
     "CONVENTIONS",
@@ -20,12 +26,15 @@ __all__ = [
     "Crossing",
     "Crossings",
     "Envelope",
+    "DataLimited",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
     "Frontier",
     "IsoFlop",
+    "InferenceOptimum",
     "Optimum",
+    "Overtraining",
     "Scaling",
     "continual",
     "convention",
@@ -36,10 +45,18 @@ __all__ = [
     "equivalent_size",
     "frontier",
     "isoflop",
+    "data_limited",
+    "data_limited_curve",
+    "epoch_worth",
+    "equivalent_size",
+    "frontier",
+    "inference_curve",
+    "inference_optimum",
     "ladder_convention",
     "number_text",
     "optimal_params_tokens",
     "optimum",
+    "overtraining",
     "readable",
     "scaling",
 ]

@@ -5,7 +5,8 @@ the loss along the line f = C is stationary where
 
     αA·N^-α / s_N = βB·D^-β / s_D,   s_N = ∂ln f/∂ln N,  s_D = ∂ln f/∂ln D,
 
-which is solved by bisection on log N. Any other law is scanned along the line and its slope bisected.
+which is solved by bisection on log N. Muennighoff's law of repeated data has a condition of its own (`repetition`). Any
+other law is scanned along the line and its slope bisected.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.analysis.convention import SIX_ND, Convention
+from scalinglab.analysis.repetition import Repeating, best_repeating
 from scalinglab.errors import InputError
+from scalinglab.laws import DataConstrained
 
 Array = NDArray[np.float64]
 FAR = 150.0
@@ -44,6 +47,8 @@ def optimal_params_tokens(
             return np.squeeze(n), np.squeeze(d)
         return _chinchilla(law.standard(constants), flops, cost)
     c = law.ordered_constants(constants)
+    if isinstance(law, DataConstrained):
+        return best_repeating(Repeating(*c), fixed["unique_tokens"], flops, cost, elasticities, FAR)
     size = np.broadcast_shapes(*(np.shape(v) for v in c))
 
     def loss(n: Array, d: Array) -> Array:

@@ -157,7 +157,7 @@ def beyond_note(decades: float, beyond: float, what: str = "the answer") -> tupl
 
 # ---- reading --------------------------------------------------------------------------------------
 
-_COUNTED = ("parameters", "tokens", "bytes")
+_COUNTED = ("parameters", "tokens", "bytes", "device-hours", "money")
 _HEADS = {"extrapolation": "decades out"}
 
 

@@ -40,6 +40,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         "MiniCPM's reading of D/N off Llama 2's loss curves, from both sides of each crossing",
         "nothing",
         "llama2_ratio",
+    "overtraining": Experiment(
+        "smaller models trained longer, served models, repeated data: published readings of Chinchilla's law",
+        "nothing",
+        "overtraining",
     ),
 }
 """Name -> experiment."""

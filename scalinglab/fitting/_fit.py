@@ -269,6 +269,24 @@ class Fit:
 
         return analysis.equivalent_size(self, *args, **kwargs)
 
+    def overtraining(self, *args: Any, **kwargs: Any) -> Any:
+        """What smaller models than the optimum cost: `scalinglab.analysis.overtraining` of this fit."""
+        from scalinglab import analysis
+
+        return analysis.overtraining(self, *args, **kwargs)
+
+    def inference_optimum(self, *args: Any, **kwargs: Any) -> Any:
+        """The model cheapest to train and serve: `scalinglab.analysis.inference_optimum` of this fit."""
+        from scalinglab import analysis
+
+        return analysis.inference_optimum(self, *args, **kwargs)
+
+    def data_limited(self, *args: Any, **kwargs: Any) -> Any:
+        """The optimum with few unique tokens: `scalinglab.analysis.data_limited` of this fit."""
+        from scalinglab import analysis
+
+        return analysis.data_limited(self, *args, **kwargs)
+
     # ---- keeping --------------------------------------------------------------------------------
 
     @classmethod

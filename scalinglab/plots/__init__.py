@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
     from scalinglab.plots._isoflop import isoflop, isoflop_optima
+    from scalinglab.plots._data_limited import data_limited
+    from scalinglab.plots._equivalent import equivalent_size
+    from scalinglab.plots._fits import loss_vs_tokens, residuals
+    from scalinglab.plots._frontier import frontier
+    from scalinglab.plots._inference import inference_optimum
+    from scalinglab.plots._overtraining import overtraining
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -31,7 +37,12 @@ _HOME = {
     "frontier": "_frontier",
     "isoflop": "_isoflop",
     "isoflop_optima": "_isoflop",
+    "data_limited": "_data_limited",
+    "equivalent_size": "_equivalent",
+    "frontier": "_frontier",
+    "inference_optimum": "_inference",
     "loss_vs_tokens": "_fits",
+    "overtraining": "_overtraining",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -50,7 +61,12 @@ __all__ = [
     "frontier",
     "isoflop",
     "isoflop_optima",
+    "data_limited",
+    "equivalent_size",
+    "frontier",
+    "inference_optimum",
     "loss_vs_tokens",
+    "overtraining",
     "read_curves",
     "residuals",
     "save",

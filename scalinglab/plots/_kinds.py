@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from scalinglab.errors import InputError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -101,6 +103,13 @@ def _fit(source: str | Path, eval_set: str | None) -> Fit:
     return read_fit(source, eval_set=eval_set)[0]
 
 
+def largest_budget(fit: Fit) -> float:
+    """The largest 6·N·D among a fit's rows. Raises InputError for constants that were given."""
+    if not len(fit.rows):
+        raise InputError("this figure of given constants needs flops= to know which budget is meant.")
+    return float((6 * fit.rows["params"] * fit.rows["tokens"]).max())
+
+
 def _ends(source: str | Path, eval_set: str | None) -> Any:
     from scalinglab.analysis.source import read_ends
 
@@ -121,6 +130,12 @@ KINDS: dict[str, Kind] = {
         Kind(
             "continual", "runs", "one size trained on: power law against exponential in compute", "_of_runs"
         ),
+        Kind(
+            "data_limited",
+            "fit",
+            "optimal N and epochs against compute when unique tokens are few",
+            "_of_fit",
+        ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
         Kind(
             "envelope", "runs", "training curves, the lowest at each compute, and whose it is", "_of_curves"
@@ -134,6 +149,13 @@ KINDS: dict[str, Kind] = {
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("isoflop", "runs", "loss against N at each budget, with both optima", "_of_table"),
         Kind("isoflop_optima", "runs", "N at the least loss of each budget, against compute", "_of_table"),
+        Kind(
+            "inference_optimum",
+            "fit",
+            "optimal N and D against tokens served, and the cost saved",
+            "_of_fit",
+        ),
+        Kind("overtraining", "fit", "what models smaller than the optimum cost", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }

@@ -381,6 +381,9 @@ def every_figure(fit, runs):
         "frontier": lambda **ax: plots.frontier(fit, **ax),
         "isoflop": lambda **ax: plots.isoflop(runs, **ax),
         "isoflop_optima": lambda **ax: plots.isoflop_optima(runs, **ax),
+        "overtraining": lambda **ax: plots.overtraining(fit, 1e12, **ax),
+        "inference_optimum": lambda **ax: plots.inference_optimum(fit, 1e8, flops=1e12, **ax),
+        "data_limited": lambda **ax: plots.data_limited(fit, 1e13, 1e6, **ax),
     }
 
 

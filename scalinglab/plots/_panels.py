@@ -1,0 +1,25 @@
+"""A second panel that shares the x axis of a figure."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+
+def panel_below(ax: Axes, share: float = 0.36) -> Axes:
+    """Give the lower `share` of the place that `ax` has to Axes of its own, with the same x axis.
+
+    The upper panel loses its tick labels: the lower one carries them.
+    """
+    figure = ax.get_figure()
+    assert figure is not None
+    place = ax.get_subplotspec()
+    if place is not None:
+        grid = place.subgridspec(2, 1, height_ratios=(1 - share, share))
+        ax.set_subplotspec(grid[0])
+        below: Axes = figure.add_subplot(grid[1], sharex=ax)
+    else:
+        left, bottom, width, height = ax.get_position().bounds
+        ax.set_position((left, bottom + (share + 0.04) * height, width, (0.96 - share) * height))
+        below = figure.add_axes((left, bottom, width, share * height), sharex=ax)
+    ax.tick_params(labelbottom=False)
+    return below
