@@ -7,6 +7,7 @@ from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, conv
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
+from scalinglab.analysis.plan import Plan, ladder_saving, plan
 
 __all__ = [
     "CONVENTIONS",
@@ -19,6 +20,7 @@ __all__ = [
     "ExtrapolationWarning",
     "Frontier",
     "Optimum",
+    "Plan",
     "Scaling",
     "continual",
     "convention",
@@ -26,9 +28,11 @@ __all__ = [
     "equivalent_size",
     "frontier",
     "ladder_convention",
+    "ladder_saving",
     "number_text",
     "optimal_params_tokens",
     "optimum",
+    "plan",
     "readable",
     "scaling",
 ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
+    from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -24,6 +25,7 @@ _HOME = {
     "contours": "_contours",
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
+    "ladder_cost": "_ladder_cost",
     "loss_vs_tokens": "_fits",
     "read_curves": "_training",
     "residuals": "_fits",
@@ -39,6 +41,7 @@ __all__ = [
     "contours",
     "equivalent_size",
     "frontier",
+    "ladder_cost",
     "loss_vs_tokens",
     "read_curves",
     "residuals",

@@ -19,7 +19,7 @@ class Kind:
     """A figure: its name, what input it takes, one line of help, and how it comes of a path.
 
     takes: "fit" is a fit's JSON, or a run table or study folder, which is then fitted; "runs" a run table or
-        study folder; "study" a study folder only.
+        study folder; "study" a study folder, or for a plan a study file.
     """
 
     name: str
@@ -81,6 +81,12 @@ def _of_study(
     return function(*read_curves(source, size), **options)
 
 
+def _of_plan(function: Callable[..., Axes], source: str | Path, **options: Any) -> Axes:
+    from scalinglab.analysis import plan
+
+    return function(plan(source), **options)
+
+
 def _fit(source: str | Path, eval_set: str | None) -> Fit:
     from scalinglab.analysis.source import read_fit
 
@@ -109,6 +115,12 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
+        Kind(
+            "ladder_cost",
+            "study",
+            "cost of a study's trunks and branches beside training from scratch",
+            "_of_plan",
+        ),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }
