@@ -7,6 +7,7 @@ from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, conv
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
+from scalinglab.analysis.paired import Paired, paired
 from scalinglab.analysis.plan import Plan, ladder_saving, plan
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ExtrapolationWarning",
     "Frontier",
     "Optimum",
+    "Paired",
     "Plan",
     "Scaling",
     "continual",
@@ -32,6 +34,7 @@ __all__ = [
     "number_text",
     "optimal_params_tokens",
     "optimum",
+    "paired",
     "plan",
     "readable",
     "scaling",

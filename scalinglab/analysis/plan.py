@@ -46,9 +46,10 @@ class Plan(Answer):
     """Share f of a horizon that its decay takes."""
     decay: Decay
     rows: pd.DataFrame
-    """One row a size and the last for all: size, params (NaN for all), trunks, horizons (branches in all),
+    """One row a size and the last for all: size, params (NaN for all), trunks, horizons (branches in all);
     trunk_tokens, branch_tokens, scratch_tokens; trunk_flops, branch_flops, flops (their sum), scratch_flops, and
-    the same with _exact, NaN where no shapes are known; saved; with hardware hours and scratch_hours, with a price money and scratch_money."""
+    the same with _exact, NaN where no shapes are known; saved; with hardware hours and scratch_hours, with a price
+    money and scratch_money."""
     trunks: pd.DataFrame
     """The same columns, one row a trunk, with its seed."""
     hardware: Hardware | None = None
