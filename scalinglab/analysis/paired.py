@@ -43,8 +43,8 @@ class Paired(Answer):
     compute_multiplier: Estimate = asked("× A's compute, on its frontier")
     """k: the factor on compute that lowers A's compute-optimal loss by as much."""
     pairs: pd.DataFrame
-    """One row a pair: params, tokens, seed, trunk (a number), flops_6nd, loss_a, loss_b, difference; data_multiplier
-    and compute_multiplier of the pair by itself, inf where no amount is enough."""
+    """One row a pair: params, tokens, seed (where told), trunk (a number), flops_6nd, loss_a, loss_b, difference;
+    data_multiplier and compute_multiplier of the pair by itself, inf where no amount is enough."""
     trunks: int
     pairs_better: int
     """Pairs in which B's loss is the lower."""
@@ -196,9 +196,7 @@ def _matched(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str,
     """The pairs, and sentences on what they are and what is left out. Raises InputError where there are none."""
     keys, notes = ["params", "tokens"], []
     seeded = all("seed" in rows and rows["seed"].notna().all() for rows in (a, b))
-    if seeded and len(
-        _keyed(a, [*keys, "seed"]).merge(_keyed(b, [*keys, "seed"]), on=["_params", "_tokens", "seed"])
-    ):
+    if seeded and _seeded_cells(a) & _seeded_cells(b):
         keys.append("seed")
     elif seeded:
         notes.append(
@@ -229,18 +227,12 @@ def _matched(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str,
     if many:
         notes.append(f"{many} pairs are means of log loss over several runs of the cell.")
     unit = _units_of_noise(pairs, a, "seed" in keys)
-    return pd.DataFrame(
-        {
-            "params": pairs["params_a"],
-            "tokens": pairs["tokens_a"],
-            "seed": pairs["seed"] if "seed" in keys else pd.Series(pd.NA, pairs.index, dtype="Int64"),
-            "trunk": unit,
-            "flops_6nd": 6.0 * pairs["params_a"] * pairs["tokens_a"],
-            "loss_a": np.exp(pairs["log_a"]),
-            "loss_b": np.exp(pairs["log_b"]),
-            "difference": pairs["log_b"] - pairs["log_a"],
-        }
-    ), tuple(notes)
+    out = pd.DataFrame({"params": pairs["params_a"], "tokens": pairs["tokens_a"], "trunk": unit})
+    if "seed" in keys:
+        out.insert(2, "seed", pairs["seed"].astype("int64"))
+    out["flops_6nd"] = 6.0 * out["params"] * out["tokens"]
+    out["loss_a"], out["loss_b"] = np.exp(pairs["log_a"]), np.exp(pairs["log_b"])
+    return out.assign(difference=pairs["log_b"] - pairs["log_a"]), tuple(notes)
 
 
 def _keyed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -249,14 +241,19 @@ def _keyed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return rows.assign(**logs)
 
 
+def _seeded_cells(rows: pd.DataFrame) -> set[tuple[int, int, int]]:
+    keyed = _keyed(rows, ["params", "tokens"])
+    return set(zip(keyed["_params"], keyed["_tokens"], keyed["seed"], strict=True))
+
+
 def _cells(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Mean log loss of each cell, and how many runs it has."""
     by = ["_params", "_tokens", *keys[2:]]
-    return (
-        rows.assign(log=np.log(rows["loss"]))
-        .groupby(by, as_index=False)
-        .agg(params=("params", "first"), tokens=("tokens", "first"), log=("log", "mean"), n=("log", "size"))
-    )
+    cells = rows[[*by, "params", "tokens"]].assign(log=np.log(rows["loss"]), n=1)
+    if cells.duplicated(by).any():
+        how = {"params": "first", "tokens": "first", "log": "mean", "n": "size"}
+        cells = cells.groupby(by, as_index=False).agg(how)
+    return cells
 
 
 def _units_of_noise(pairs: pd.DataFrame, a: pd.DataFrame, seeded: bool) -> Any:
@@ -346,7 +343,7 @@ def _multipliers(
         with np.errstate(all="ignore"):
             own[name] = np.exp(here.own(d[None])[0])
             value, left, slope = float(np.exp(x[0])), d - here(x)[0], here.slope(x)[0]
-        if len(d) < FEWEST or math.isnan(value):
+        if len(d) < FEWEST or trunk.max() < 1 or math.isnan(value):
             reached[name] = Estimate(value)
             continue
         noise = split_noise(left, slope[:, None], trunk, cell)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
     from scalinglab.plots._ladder_cost import ladder_cost
+    from scalinglab.plots._paired import paired
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -27,6 +28,7 @@ _HOME = {
     "frontier": "_frontier",
     "ladder_cost": "_ladder_cost",
     "loss_vs_tokens": "_fits",
+    "paired": "_paired",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -43,6 +45,7 @@ __all__ = [
     "frontier",
     "ladder_cost",
     "loss_vs_tokens",
+    "paired",
     "read_curves",
     "residuals",
     "save",
