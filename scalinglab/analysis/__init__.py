@@ -16,6 +16,8 @@ from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inf
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 from scalinglab.analysis.overtraining import Overtraining, overtraining
 from scalinglab.analysis.repetition import epoch_worth
+from scalinglab.analysis.paired import Paired, paired
+from scalinglab.analysis.plan import Plan, ladder_saving, plan
 
 __all__ = [
     "CONVENTIONS",
@@ -35,6 +37,8 @@ __all__ = [
     "InferenceOptimum",
     "Optimum",
     "Overtraining",
+    "Paired",
+    "Plan",
     "Scaling",
     "continual",
     "convention",
@@ -53,10 +57,13 @@ __all__ = [
     "inference_curve",
     "inference_optimum",
     "ladder_convention",
+    "ladder_saving",
     "number_text",
     "optimal_params_tokens",
     "optimum",
     "overtraining",
+    "paired",
+    "plan",
     "readable",
     "scaling",
 ]

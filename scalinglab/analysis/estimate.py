@@ -71,4 +71,6 @@ def number_text(value: float, digits: int = 3) -> str:
         return "unbounded" if value > 0 else "none"
     if value and not 1e-3 <= abs(value) < 1e4:
         return f"{value:.{digits - 1}e}"
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}"
     return f"{value:.{digits}g}"

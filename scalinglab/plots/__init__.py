@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from scalinglab.plots._frontier import frontier
     from scalinglab.plots._inference import inference_optimum
     from scalinglab.plots._overtraining import overtraining
+    from scalinglab.plots._ladder_cost import ladder_cost
+    from scalinglab.plots._paired import paired
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -43,6 +45,9 @@ _HOME = {
     "inference_optimum": "_inference",
     "loss_vs_tokens": "_fits",
     "overtraining": "_overtraining",
+    "ladder_cost": "_ladder_cost",
+    "loss_vs_tokens": "_fits",
+    "paired": "_paired",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -67,6 +72,9 @@ __all__ = [
     "inference_optimum",
     "loss_vs_tokens",
     "overtraining",
+    "ladder_cost",
+    "loss_vs_tokens",
+    "paired",
     "read_curves",
     "residuals",
     "save",

@@ -62,7 +62,7 @@ def loss_vs_tokens(
         log_axis(ax.xaxis, TOKENS, (reach[0], reach[-1]), count)
         log_axis(ax.yaxis, loss_label(rows, fit.rows), (0.985 * lowest, 1.015 * rows["loss"].max()))
         if len(sizes) > _CURVES:
-            _size_bar(ax, colour)
+            size_bar(ax, colour)
         else:
             key_beside(ax, "model size N", handles=handles[::-1])
     return ax
@@ -95,7 +95,7 @@ def residuals(fit: Fit, runs: pd.DataFrame | None = None, *, ax: Axes | None = N
         reach = 1.15 * max(np.abs(left).max(), spread)
         ax.set_ylim(-reach, reach)
         if len(sizes) > _CURVES:
-            _size_bar(ax, colour)
+            size_bar(ax, colour)
         else:
             key_beside(ax, "model size N", handles=handles[::-1])
     return ax
@@ -166,7 +166,7 @@ def _sizes(params: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return sizes, group[of_row]
 
 
-def _size_bar(ax: Axes, colour: SizeColours) -> None:
+def size_bar(ax: Axes, colour: SizeColours) -> None:
     from matplotlib.cm import ScalarMappable
 
     figure = ax.get_figure()

@@ -21,7 +21,7 @@ class Kind:
     """A figure: its name, what input it takes, one line of help, and how it comes of a path.
 
     takes: "fit" is a fit's JSON, or a run table or study folder, which is then fitted; "runs" a run table or
-        study folder; "study" a study folder only.
+        study folder; "study" a study folder, or for a plan a study file.
     """
 
     name: str
@@ -95,6 +95,10 @@ def _of_curves(
     from scalinglab import analysis
 
     return function(getattr(analysis, function.__name__)(source, eval_set=eval_set), **options)
+def _of_plan(function: Callable[..., Axes], source: str | Path, **options: Any) -> Axes:
+    from scalinglab.analysis import plan
+
+    return function(plan(source), **options)
 
 
 def _fit(source: str | Path, eval_set: str | None) -> Fit:
@@ -156,6 +160,12 @@ KINDS: dict[str, Kind] = {
             "_of_fit",
         ),
         Kind("overtraining", "fit", "what models smaller than the optimum cost", "_of_fit"),
+        Kind(
+            "ladder_cost",
+            "study",
+            "cost of a study's trunks and branches beside training from scratch",
+            "_of_plan",
+        ),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }
