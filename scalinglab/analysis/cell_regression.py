@@ -38,7 +38,7 @@ class Regression:
         if n <= k + 1:
             return math.nan
         rss = self.scatter**2 * self.freedom
-        return n * math.log(rss / n) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+        return n * math.log(max(rss / n, 1e-30)) + 2 * k + 2 * k * (k + 1) / (n - k - 1)
 
 
 class Draws:
@@ -51,8 +51,11 @@ class Draws:
             drawn = rng.multinomial(cells, np.full(cells, 1 / cells), size=n)
             self.counts = np.asarray(drawn, dtype=float)
 
-    def of(self, best: Array, gram: Array, slope: Array, scatter: float, freedom: int) -> Array:
+    def of(self, best: Array, gram: Array, slope: Array, scatter: float, freedom: int, floor: float) -> Array:
         """(n, p) draws about `best`; gram (cells, p, p) and slope (cells, p) of each cell's rows.
+
+        floor: the scatter that noise within cells alone would give; cells that happen to lie closer to the law than
+        that say nothing of its precision, so draws are widened to it.
 
         A resample's distance from the fit is stretched by sqrt(n/(n−p))·t/z at the 90 % level: few cells understate
         the scatter and have Student's tails. One that cannot tell the constants apart is left out.
@@ -61,19 +64,27 @@ class Draws:
             rows = gram[:, :1, :1]  # a cell counts once, however many rows it has
             root = np.linalg.cholesky(np.linalg.inv((gram / rows).sum(axis=0)))
             wide = np.sqrt(freedom / self.rng.chisquare(freedom, size=(self.n, 1)))
-            return np.asarray(best + scatter * wide * (self.rng.normal(size=(self.n, len(best))) @ root.T))
+            return np.asarray(
+                best + max(scatter, floor) * wide * (self.rng.normal(size=(self.n, len(best))) @ root.T)
+            )
         G, g = np.tensordot(self.counts, gram, 1), self.counts @ slope
         told = np.linalg.cond(G) < 1e6
         drawn = np.linalg.solve(G[told], g[told][..., None])[..., 0]
         cells = len(gram)
         stretch = math.sqrt(cells / freedom) * stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
+        stretch *= max(1.0, floor / max(scatter, 1e-12)) if floor else 1.0
         found = np.full((self.n, len(best)), np.nan)
         found[told] = best + stretch * (drawn - best)
         return found
 
 
-def regression(cells: list[Array], target: int, variables: list[str], draws_of: Draws) -> Regression:
-    """Least squares of ln lr (target 0) or ln batch (1) on the logs of the variables."""
+def regression(
+    cells: list[Array], target: int, variables: list[str], draws_of: Draws, floor: float = 0.0
+) -> Regression:
+    """Least squares of ln lr (target 0) or ln batch (1) on the logs of the variables.
+
+    cells: rows (ln lr, ln batch, ln N, ln D) of each. floor: standard deviation of a cell's target from noise alone.
+    """
     columns = [{"params": 2, "tokens": 3}[v] for v in variables]
     centre = np.mean([cell[0, columns] for cell in cells], axis=0)
     names = ["one", *variables]
@@ -88,7 +99,7 @@ def regression(cells: list[Array], target: int, variables: list[str], draws_of: 
     means = np.array([cell.mean(axis=0) for cell in cells])
     left = means[:, target] - best[0] - (means[:, columns] - centre) @ best[1:]
     scatter = math.sqrt(float(left @ left) / freedom)
-    spread = draws_of.of(best, gram, slope, scatter, freedom)
+    spread = draws_of.of(best, gram, slope, scatter, freedom, floor)
 
     def outward(q: Array) -> Array:
         """The constant term at ln N = ln D = 0 in place of at the centre."""

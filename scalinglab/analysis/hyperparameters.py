@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note
-from scalinglab.analysis.cell_regression import FEW, Draws, Regression, regression
+from scalinglab.analysis.cell_regression import FEW, Draws, regression
 from scalinglab.analysis.estimate import Estimate, estimate
 from scalinglab.analysis.sweep_cells import REACH, Cell, Sweep, near_best, read_sweep
 from scalinglab.errors import InputError
@@ -175,8 +175,8 @@ def batch_lr(
         the edge of their grid are bounds; leave them out, or keep them at the bound. diverged: a loss above which runs
         are left out. reach: factor about an optimum within which runs carry the surface.
     Intervals resample whole cells, stretched for the degrees of freedom, so they hold both the noise of a cell's
-    optimum and what the law leaves over. Where too few cells hold an optimum the
-    laws are NaN and a note says what to do. Raises InputError for a table that is no sweep.
+    optimum and what the law leaves over; below eight cells they are Student's t of the least squares. Where too few
+    cells hold an optimum the laws are NaN and a note says what to do. Raises InputError for a table that is no sweep.
     """
     if where not in _WHERE:
         raise InputError(f"where is one of {', '.join(_WHERE)}, not {where!r}")
@@ -207,9 +207,10 @@ def batch_lr(
             f"{len(chosen)} cells are too few to resample: intervals are Student's t of the least squares."
         )
     draws_of = Draws(len(chosen), resamples, rng)
-    lr = regression(chosen, 0, variables, draws_of)
-    plain = regression(chosen, 1, ["tokens"], draws_of)
-    full = regression(chosen, 1, variables, draws_of) if "params" in variables else None
+    own = _own_noise(kept, level)
+    lr = regression(chosen, 0, variables, draws_of, own[0])
+    plain = regression(chosen, 1, ["tokens"], draws_of, own[1])
+    full = regression(chosen, 1, variables, draws_of, own[1]) if "params" in variables else None
     if params_in_batch and full is None:
         raise InputError(
             "these cells cannot tell an exponent of N in the batch: they need sizes beside horizons"
@@ -226,8 +227,12 @@ def batch_lr(
     offered = Estimate(math.nan) if full is None else full.estimate("params", level)
     evidence = math.nan if full is None else full.aicc() - plain.aicc()
     notes += _evidence_note(offered, evidence, params_in_batch)
-    if where == "smooth":
-        notes += _scatter_note(kept, lr, batch, level)
+    if all(own):
+        notes.append(
+            f"Cells lie about the laws with a factor {math.exp(lr.scatter):.2f} in lr and "
+            f"{math.exp(batch.scatter):.2f} in batch (1 sd); noise within a cell alone would give "
+            f"{math.exp(own[0]):.2f} and {math.exp(own[1]):.2f} (median)."
+        )
     return BatchLr(
         **known, notes=tuple(notes), cells=cells,
         lr_c=lr.estimate("one", level, np.exp), lr_tokens=lr.estimate("tokens", level),
@@ -323,6 +328,16 @@ def _rows(frame: pd.DataFrame) -> Any:
     return frame.itertuples(index=False)
 
 
+def _own_noise(cells: pd.DataFrame, level: float) -> tuple[float, float]:
+    """Standard deviation of a cell's (ln lr, ln batch) from the noise of its runs, the median; 0 where not known."""
+    z = 2 * stats.norm.ppf(0.5 + level / 2)
+    widths = [
+        np.log(cells[f"{name}_hi"] / cells[f"{name}_lo"]).median() / z for name in ("lr", "batch_tokens")
+    ]
+    lr, batch = (float(width) if math.isfinite(width) else 0.0 for width in widths)
+    return lr, batch
+
+
 def _told_apart(cells: pd.DataFrame) -> tuple[list[str], str]:
     """Which of N and D the cells can tell the exponents of, and a sentence where it is not both."""
     logs = np.log(cells[["params", "tokens"]].to_numpy(dtype=float))
@@ -376,19 +391,3 @@ def _evidence_note(offered: Estimate, evidence: float, included: bool) -> list[s
     return [
         f"Batch with an exponent of N: {offered}, AICc {evidence:+.1f} against leaving it out; {verdict}."
     ]
-
-
-def _scatter_note(cells: pd.DataFrame, lr: Regression, batch: Regression, level: float) -> list[str]:
-    """Scatter about the laws beside what the noise within cells explains."""
-    z = 2 * stats.norm.ppf(0.5 + level / 2)
-    own = [
-        float(np.median(np.log(cells[f"{name}_hi"] / cells[f"{name}_lo"]) / z))
-        for name in ("lr", "batch_tokens")
-    ]
-    if not all(map(math.isfinite, own)):
-        return []
-    text = (
-        f"Cells lie about the laws with a factor {math.exp(lr.scatter):.2f} in lr and {math.exp(batch.scatter):.2f} in "
-        f"batch (1 sd); the noise within a cell explains {math.exp(own[0]):.2f} and {math.exp(own[1]):.2f} (median)."
-    )
-    return [text]

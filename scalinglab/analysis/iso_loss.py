@@ -44,6 +44,7 @@ class IsoLoss(Answer):
     p: Estimate = asked("exponent of 1/L")
     params_exponent: Estimate = asked("exponent of N in bs, if it is let in")
     """0 where L alone decides, as MiniCPM's law has it; NaN for one size."""
+    p_within: Estimate = asked("exponent of 1/L then: at one size")
     minima: pd.DataFrame
     """A row a line: params, loss, batch_tokens with _lo and _hi, tokens (at the minimum), batches (on the line), edge
     ("low", "high": the fewest tokens lie at or beyond that end of the batches, a bound; "none": the line opens
@@ -156,8 +157,8 @@ def iso_loss(
         laws.append(_law(drawn))
         others.append(_offered(drawn))
     told = np.array([law for law in laws if law is not None]).reshape(-1, 2)
-    found_n = np.array([other for other in others if not math.isnan(other)])
-    best, offered, nan = _law(minima), _offered(minima), Estimate(math.nan)
+    both = np.array([other for other in others if other is not None]).reshape(-1, 2)
+    best, offered = _law(minima), _offered(minima)
     if best is None:
         notes.append(
             f"{sum(minimum[5] == '' for minimum in minima)} minima between batches carry no law (it takes three, over "
@@ -167,14 +168,32 @@ def iso_loss(
         notes.append(
             f"{1 - len(told) / resamples:.0%} of the disturbed sweeps give no law: read it as a guess."
         )
-    known = best is not None and len(told) > 0
+    if offered is not None:
+        notes += _size_note(offered, both, level)
     return IsoLoss(
-        k=nan if best is None else estimate(math.exp(best[0]), np.exp(told[:, 0]) if known else None, level),
-        p=nan if best is None else estimate(best[1], told[:, 1] if known else None, level),
-        params_exponent=nan if math.isnan(offered) else estimate(offered, found_n if len(found_n) else None, level),
-        minima=_with_intervals(minima, np.array(places), level), lines=_frame(points, _POINT), noise=sigma, level=level,
-        notes=tuple(notes), draws=pd.DataFrame(told, columns=["ln_k", "p"]),
+        k=_read(None if best is None else math.exp(best[0]), np.exp(told[:, 0]), level),
+        p=_read(None if best is None else best[1], told[:, 1], level),
+        params_exponent=_read(None if offered is None else offered[0], both[:, 0], level),
+        p_within=_read(None if offered is None else offered[1], both[:, 1], level),
+        minima=_with_intervals(minima, np.array(places), level), lines=_frame(points, _POINT), noise=sigma,
+        level=level, notes=tuple(notes), draws=pd.DataFrame(told, columns=["ln_k", "p"]),
     )  # fmt: skip
+
+
+def _read(value: float | None, drawn: Array, level: float) -> Estimate:
+    if value is None:
+        return Estimate(math.nan)
+    return estimate(value, drawn if len(drawn) else None, level)
+
+
+def _size_note(offered: tuple[float, float], drawn: Array, level: float) -> list[str]:
+    n = _read(offered[0], drawn[:, 0], level)
+    if math.isnan(n.lo):
+        return []
+    if n.lo <= 0 <= n.hi:
+        return ["Sizes share one line within their intervals, as a law in L alone has it."]
+    within = _read(offered[1], drawn[:, 1], level)
+    return [f"L alone does not decide: at one loss bs goes as N^{n}, at one size as 1/L^{within}."]
 
 
 # ---- one size ---------------------------------------------------------------------------------------
@@ -186,14 +205,14 @@ class _Size:
     def __init__(self, params: float, own: pd.DataFrame) -> None:
         self.params = params
         self.batches: list[tuple[float, list[tuple[float, Array, NDArray[np.intp]]]]] = []
-        for batch, runs in own.groupby("batch_tokens", sort=True):
+        for _, runs in own.groupby("batch_tokens", sort=True):
             horizons = []
-            for tokens, rows in runs.groupby("tokens", sort=True):
+            for _, rows in runs.groupby("tokens", sort=True):
                 ordered = rows.sort_values("lr")
                 log_lr = np.log(ordered["lr"].to_numpy(dtype=float))
-                horizons.append((float(np.log(tokens)), log_lr, ordered.index.to_numpy()))
+                horizons.append((float(np.log(rows["tokens"].iloc[0])), log_lr, ordered.index.to_numpy()))
             if len(horizons) >= 2:
-                self.batches.append((float(np.log(batch)), horizons))
+                self.batches.append((float(np.log(runs["batch_tokens"].iloc[0])), horizons))
 
     def curves(self, log_loss: Array) -> list[_Curves]:
         """Each batch's loss along D, for each of k sweeps log_loss (k, rows): monotone cubics (PCHIP) in logs.
@@ -222,7 +241,7 @@ class _Size:
 
 
 def _least(log_lr: Array, log_loss: Array) -> Array:
-    """(k,) the least ln L over learning rates (k, m): the vertex of a parabola through the lowest and its neighbours."""
+    """(k,) least ln L over learning rates (k, m): vertex of a parabola through the lowest and its neighbours."""
     k, m = log_loss.shape
     at = log_loss.argmin(axis=1)
     best = log_loss[np.arange(k), at]
@@ -277,7 +296,14 @@ def _fewest(batch: Array, tokens: Array, ends: tuple[float, float]) -> tuple[flo
     u = batch[near] - middle
     c, b, a = np.linalg.lstsq(np.stack([np.ones_like(u), u, u * u], axis=1), tokens[near], rcond=None)[0]
     if a <= 0:
-        return batch[lowest], tokens[lowest], len(batch), "none", math.nan
+        edge = (
+            "low"
+            if batch[lowest] <= ends[0] + SAME
+            else "high"
+            if batch[lowest] >= ends[1] - SAME
+            else "none"
+        )
+        return batch[lowest], tokens[lowest], len(batch), edge, math.nan
     place = middle - b / (2 * a)
     edge = "low" if place <= ends[0] + SAME else "high" if place >= ends[1] - SAME else ""
     if edge:
@@ -299,15 +325,16 @@ def _law(minima: list[_Minimum]) -> tuple[float, float] | None:
     return float(start - slope * middle), float(-slope)
 
 
-def _offered(minima: list[_Minimum]) -> float:
-    """The exponent of N beside L, from sizes whose lines share losses; NaN where it cannot be told."""
+def _offered(minima: list[_Minimum]) -> tuple[float, float] | None:
+    """The exponents of N and of 1/L in bs when both are let in; None where they cannot be told apart."""
     inside = np.array([(at, math.log(n), batch) for n, at, batch, _, _, edge, _ in minima if edge == ""])
     if len(inside) < 5 or len(np.unique(inside[:, 1])) < 2:
-        return math.nan
+        return None
     X = np.column_stack([np.ones(len(inside)), inside[:, :2] - inside[:, :2].mean(axis=0)])
     if np.linalg.cond(X / np.linalg.norm(X, axis=0)) > 30:
-        return math.nan
-    return float(np.linalg.lstsq(X, inside[:, 2], rcond=None)[0][2])
+        return None
+    _, at, n = np.linalg.lstsq(X, inside[:, 2], rcond=None)[0]
+    return float(n), float(-at)
 
 
 def _frame(rows: list[Any], names: tuple[str, ...]) -> pd.DataFrame:

@@ -28,5 +28,9 @@ class Experiment:
         return made
 
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "step-law": Experiment(
+        "best learning rate and batch as laws in N and D, from 1911 dense runs", "data", "step_law"
+    ),
+}
 """Name -> experiment."""

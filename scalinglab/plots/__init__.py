@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 from scalinglab.plots._kinds import KINDS, Kind
 
 if TYPE_CHECKING:
+    from scalinglab.plots._batch_lr import batch_lr, batch_lr_valley
     from scalinglab.plots._canvas import save, style
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
+    from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
+    "batch_lr": "_batch_lr",
+    "batch_lr_valley": "_batch_lr",
     "continual": "_continual",
     "contours": "_contours",
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
+    "iso_loss": "_iso_loss",
+    "iso_loss_law": "_iso_loss",
     "loss_vs_tokens": "_fits",
     "read_curves": "_training",
     "residuals": "_fits",
@@ -35,10 +41,14 @@ _HOME = {
 __all__ = [
     "KINDS",
     "Kind",
+    "batch_lr",
+    "batch_lr_valley",
     "continual",
     "contours",
     "equivalent_size",
     "frontier",
+    "iso_loss",
+    "iso_loss_law",
     "loss_vs_tokens",
     "read_curves",
     "residuals",

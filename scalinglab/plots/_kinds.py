@@ -73,6 +73,22 @@ def _of_runs(
     return function(continual(runs, params), runs, **options)
 
 
+def _of_sweep(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab.analysis import batch_lr
+
+    return function(batch_lr(_ends(source, eval_set)), **options)
+
+
+def _of_lines(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab.analysis import iso_loss
+
+    return function(iso_loss(_ends(source, eval_set)), **options)
+
+
 def _of_study(
     function: Callable[..., Axes], source: str | Path, size: str | None = None, **options: Any
 ) -> Axes:
@@ -108,6 +124,14 @@ KINDS: dict[str, Kind] = {
             "continual", "runs", "one size trained on: power law against exponential in compute", "_of_runs"
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
+        Kind(
+            "batch_lr", "runs", "best learning rate of a sweep's cells against D, with its law", "_of_sweep"
+        ),
+        Kind(
+            "batch_lr_valley", "runs", "a sweep's loss over learning rate and batch in one cell", "_of_sweep"
+        ),
+        Kind("iso_loss", "runs", "lines of equal loss over batch and tokens, with their minima", "_of_lines"),
+        Kind("iso_loss_law", "runs", "batch of the fewest tokens against loss, with its law", "_of_lines"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
