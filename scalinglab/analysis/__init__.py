@@ -13,6 +13,8 @@ from scalinglab.analysis.data_limited import DataLimited, data_limited, data_lim
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
+from scalinglab.analysis.hyperparameters import BatchLr, Setting, batch_lr
+from scalinglab.analysis.iso_loss import IsoLoss, iso_loss
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 from scalinglab.analysis.overtraining import Overtraining, overtraining
 from scalinglab.analysis.repetition import epoch_worth
@@ -23,6 +25,7 @@ __all__ = [
     "CONVENTIONS",
     "SIX_ND",
     "Answer",
+    "BatchLr",
     "Continual",
     "Convention",
     "Crossing",
@@ -35,11 +38,14 @@ __all__ = [
     "Frontier",
     "IsoFlop",
     "InferenceOptimum",
+    "IsoLoss",
     "Optimum",
     "Overtraining",
     "Paired",
     "Plan",
     "Scaling",
+    "Setting",
+    "batch_lr",
     "continual",
     "convention",
     "count_text",
@@ -56,6 +62,7 @@ __all__ = [
     "frontier",
     "inference_curve",
     "inference_optimum",
+    "iso_loss",
     "ladder_convention",
     "ladder_saving",
     "number_text",

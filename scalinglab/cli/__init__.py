@@ -4,6 +4,10 @@ from scalinglab.cli import _ask, _ask_isoflop  # noqa: F401  registers their com
 from scalinglab.cli import _ask, _ask_curves  # noqa: F401  they register their commands
 from scalinglab.cli import _ask, _ask_overtraining  # noqa: F401  they register their commands
 from scalinglab.cli import _ask, _ask_paired, _ask_plan  # noqa: F401  register their commands
+from scalinglab.cli import (  # noqa: F401  registers their commands
+    _ask,
+    _ask_batch_lr,
+)
 from scalinglab.cli._app import main
 
 __all__ = ["main"]

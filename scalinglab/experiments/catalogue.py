@@ -44,6 +44,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         "smaller models trained longer, served models, repeated data: published readings of Chinchilla's law",
         "nothing",
         "overtraining",
+    "step-law": Experiment(
+        "best learning rate and batch as laws in N and D, from 1911 dense runs", "data", "step_law"
     ),
 }
 """Name -> experiment."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scalinglab.plots._kinds import KINDS, Kind
 
 if TYPE_CHECKING:
+    from scalinglab.plots._batch_lr import batch_lr, batch_lr_valley
     from scalinglab.plots._canvas import save, style
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
     from scalinglab.plots._overtraining import overtraining
     from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._paired import paired
+    from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
+    "batch_lr": "_batch_lr",
+    "batch_lr_valley": "_batch_lr",
     "continual": "_continual",
     "contours": "_contours",
     "crossings": "_crossings",
@@ -43,6 +47,8 @@ _HOME = {
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
     "inference_optimum": "_inference",
+    "iso_loss": "_iso_loss",
+    "iso_loss_law": "_iso_loss",
     "loss_vs_tokens": "_fits",
     "overtraining": "_overtraining",
     "ladder_cost": "_ladder_cost",
@@ -58,6 +64,8 @@ _HOME = {
 __all__ = [
     "KINDS",
     "Kind",
+    "batch_lr",
+    "batch_lr_valley",
     "continual",
     "contours",
     "crossings",
@@ -70,6 +78,8 @@ __all__ = [
     "equivalent_size",
     "frontier",
     "inference_optimum",
+    "iso_loss",
+    "iso_loss_law",
     "loss_vs_tokens",
     "overtraining",
     "ladder_cost",

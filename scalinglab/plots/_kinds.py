@@ -79,6 +79,20 @@ def _of_table(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
     return function(_ends(source, eval_set), **options)
+def _of_sweep(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab.analysis import batch_lr
+
+    return function(batch_lr(_ends(source, eval_set)), **options)
+
+
+def _of_lines(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab.analysis import iso_loss
+
+    return function(iso_loss(_ends(source, eval_set)), **options)
 
 
 def _of_study(
@@ -150,6 +164,13 @@ KINDS: dict[str, Kind] = {
             "where the curves of two sizes cross, which brackets the optimum",
             "_of_curves",
         ),
+            "batch_lr", "runs", "best learning rate of a sweep's cells against D, with its law", "_of_sweep"
+        ),
+        Kind(
+            "batch_lr_valley", "runs", "a sweep's loss over learning rate and batch in one cell", "_of_sweep"
+        ),
+        Kind("iso_loss", "runs", "lines of equal loss over batch and tokens, with their minima", "_of_lines"),
+        Kind("iso_loss_law", "runs", "batch of the fewest tokens against loss, with its law", "_of_lines"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("isoflop", "runs", "loss against N at each budget, with both optima", "_of_table"),
         Kind("isoflop_optima", "runs", "N at the least loss of each budget, against compute", "_of_table"),

@@ -1,0 +1,123 @@
+"""Lines of equal loss over batch and tokens, and the batch law through their minima."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from scalinglab.errors import InputError
+from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis
+from scalinglab.plots._batch_lr import BATCH
+from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from scalinglab.analysis.iso_loss import IsoLoss
+
+
+def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = None) -> Axes:
+    """One size's lines of equal loss over batch and tokens, with the fewest tokens on each and the law.
+
+    found: what `scalinglab.analysis.iso_loss` returns. params: the size nearest to this; by default the one with the
+        most minima between batches, of several the largest. Open marks are bounds: the line is lowest at its end.
+        The law's batch on each line is the one it gives for that line's loss.
+    """
+    minima = found.minima[found.minima["tokens"].notna()]
+    if minima.empty:
+        raise InputError("no line of equal loss to draw")
+    inside = minima["edge"].eq("").groupby(minima["params"]).sum()
+    if params is None:
+        size = float(inside[inside == inside.max()].index.max())
+    else:
+        sizes = inside.index.to_numpy(dtype=float)
+        size = float(sizes[np.abs(np.log(sizes / params)).argmin()])
+    minima, lines = minima[minima["params"] == size], found.lines[found.lines["params"] == size]
+    with canvas(ax) as ax:
+        colour = SizeColours(lines["loss"])
+        for loss, line in lines.groupby("loss"):
+            ax.plot(
+                line["batch_tokens"], line["tokens"], ".-", color=colour(float(str(loss))), lw=1.0, zorder=2
+            )
+        handles = []
+        for loss, batch, tokens, edge in reversed(
+            list(zip(*(minima[name] for name in ("loss", "batch_tokens", "tokens", "edge")), strict=True))
+        ):
+            shade = colour(loss)
+            ax.plot(batch, tokens, "o", color=shade, mfc="none" if edge else shade, mec=INK, ms=7, zorder=4)
+            handles.append(Line2D([], [], color=shade, marker=".", label=f"{loss:.3f}"))
+        batches = lines["batch_tokens"].min() / 1.4, lines["batch_tokens"].max() * 1.4
+        handles.append(Line2D([], [], marker="o", ls="", color=GREY, mec=INK, ms=7, label="fewest tokens"))
+        if (minima["edge"] != "").any():
+            handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", ms=7, label="bound"))
+        if found.known:
+            law = [found.at(loss).value for loss in minima["loss"]]
+            ax.plot(law, minima["tokens"], "x--", color=VERMILLION, lw=1.2, zorder=3)
+            handles.append(Line2D([], [], color=VERMILLION, marker="x", ls="--", label="law in L, all sizes"))
+            batches = min(batches[0], min(law) / 1.4), max(batches[1], max(law) * 1.4)
+        log_axis(ax.xaxis, BATCH, batches, count)
+        log_axis(ax.yaxis, TOKENS, (lines["tokens"].min() / 1.2, lines["tokens"].max() * 1.2), count)
+        key_beside(ax, f"loss, N {count(size)}", handles=handles)
+    return ax
+
+
+def iso_loss_law(
+    found: IsoLoss, *, published: tuple[float, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """The batch with the fewest tokens against the loss, one colour a size, with bs = k / L^p and its band.
+
+    published: (k, p) of another law, drawn dashed.
+    """
+    minima = found.minima[found.minima["batch_tokens"].notna()]
+    if minima.empty:
+        raise InputError("no line of equal loss to draw")
+    reach = np.geomspace(minima["loss"].min() / 1.01, minima["loss"].max() * 1.01, 60)
+    with canvas(ax) as ax:
+        colour = SizeColours(minima["params"])
+        every = [minima["batch_tokens"].to_numpy(dtype=float)]
+        handles = []
+        for size in np.unique(minima["params"]):
+            shade = colour(size)
+            _minima(ax, minima[minima["params"] == size], shade)
+            handles.append(Line2D([], [], marker="o", ls="", color=shade, mec="white", label=count(size)))
+        if (minima["edge"] != "").any():
+            handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", label="bound"))
+        if found.known:
+            law = [found.at(loss) for loss in reach]
+            value, lo, hi = np.array([(each.value, each.lo, each.hi) for each in law]).T
+            ax.fill_between(reach, lo, hi, color=INK, alpha=0.13, lw=0, zorder=1)
+            ax.plot(reach, value, color=INK, zorder=2)
+            every.append(value)
+            name = f"{count(found.k.value)} / L^{found.p.value:.2f}, {found.level:.0%} band"
+            handles.append(Line2D([], [], color=INK, label=name))
+        if published is not None:
+            line = published[0] * reach ** -published[1]
+            ax.plot(reach, line, color=VERMILLION, ls=(0, (4, 2)), zorder=2)
+            every.append(line)
+            name = f"published: {count(published[0])} / L^{published[1]:g}"
+            handles.append(Line2D([], [], color=VERMILLION, ls=(0, (4, 2)), label=name))
+        shown = np.concatenate(every)
+        log_axis(ax.xaxis, "loss L", (reach[0], reach[-1]))
+        log_axis(ax.yaxis, BATCH, (shown.min() / 1.4, shown.max() * 1.4), count)
+        key_above(ax, handles=handles)
+    return ax
+
+
+def _minima(ax: Axes, own: pd.DataFrame, colour: object) -> None:
+    inside = own[own["edge"] == ""]
+    ends = np.array(
+        [
+            inside["batch_tokens"] - inside["batch_tokens_lo"],
+            inside["batch_tokens_hi"] - inside["batch_tokens"],
+        ]
+    )
+    ends = np.where(np.isposinf(ends), 1e6 * inside["batch_tokens"].to_numpy(), np.clip(ends, 0, None))
+    ax.errorbar(
+        inside["loss"], inside["batch_tokens"], yerr=ends, fmt="o", color=colour, mec="white", mew=0.5, elinewidth=1.0,
+        zorder=3,
+    )  # fmt: skip
+    bound = own[own["edge"] != ""]
+    ax.plot(bound["loss"], bound["batch_tokens"], "o", color=colour, mfc="none", zorder=3)
