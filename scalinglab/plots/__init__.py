@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
+    from scalinglab.plots._leverage import leverage
+    from scalinglab.plots._profile import profile
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -24,7 +26,9 @@ _HOME = {
     "contours": "_contours",
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
+    "leverage": "_leverage",
     "loss_vs_tokens": "_fits",
+    "profile": "_profile",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -39,7 +43,9 @@ __all__ = [
     "contours",
     "equivalent_size",
     "frontier",
+    "leverage",
     "loss_vs_tokens",
+    "profile",
     "read_curves",
     "residuals",
     "save",

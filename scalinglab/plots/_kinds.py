@@ -110,6 +110,10 @@ KINDS: dict[str, Kind] = {
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
+        Kind(
+            "leverage", "fit", "residuals against leverage, and what each run does to the optimum", "_of_fit"
+        ),
+        Kind("profile", "fit", "profiles of alpha and beta, and the valley they trade off in", "_of_fit"),
     )
 }
 """Name -> figure."""
