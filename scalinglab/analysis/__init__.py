@@ -4,7 +4,7 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
-from scalinglab.analysis.equal_compute import EqualCompute, equal_compute
+from scalinglab.analysis.equal_compute import EqualCompute, equal_compute, read_larger
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.influence import Influence, influence
@@ -35,6 +35,7 @@ __all__ = [
     "number_text",
     "optimal_params_tokens",
     "optimum",
+    "read_larger",
     "readable",
     "scaling",
 ]

@@ -137,8 +137,9 @@ def continual(
         better curve, and the power law where the rows do not decide.
     Raises InputError for fewer than six points on the envelope, or what `equal_compute` refuses.
     """
-    table = isinstance(runs, pd.DataFrame)
-    found = _fitted(runs, params, flops, level) if table else _given(runs, params, level)
+    found = (
+        _fitted(runs, params, flops, level) if isinstance(runs, pd.DataFrame) else _given(runs, params, level)
+    )
     if against is None:
         return found
     others = against if isinstance(against, list | tuple) else [against]

@@ -12,6 +12,7 @@ until k = factor^((α+β)/β²).
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -75,7 +76,7 @@ class EqualCompute(Answer):
     def headline(self) -> str:
         text = (
             f"at {self.flops:.3g} FLOPs, which train N {count_text(self.larger)} to {self.frontier}, N "
-            f"{count_text(self.params)} reaches {self.loss} where the larger one has {self.larger_loss}; "
+            f"{count_text(self.params)} reaches {_loss(self.loss)} where the larger one has {_loss(self.larger_loss)}; "
             f"{_needed(self.multiple)}, and it is {self.cheaper:.3g}× cheaper to run"
         )
         if not math.isnan(self.pays_until.value):
@@ -249,6 +250,22 @@ def _read(against: Any, params: float, larger: float | None) -> _Other:
         _need_larger(larger, f"a curve in {law.variables[0]}")
         return _Other("curve", against, own_boot(against))
     raise InputError(f"a fit of {law.name} in {', '.join(law.variables)} does not tell a larger model's loss")
+
+
+def read_larger(source: "str | Path", eval_set: str | None = None) -> tuple[Any, tuple[str, ...]]:
+    """What `against` may be, from a path: a ladder's fit, or the run ends of a table of one or two sizes.
+
+    Returns it and what was chosen, in sentences. Raises InputError for what cannot be read or fitted.
+    """
+    from scalinglab.analysis.source import read_ends, read_fit
+
+    path = Path(source)
+    if path.suffix.lower() == ".json":
+        return read_fit(path)
+    runs, _, notes = read_ends(path, eval_set)
+    if runs["params"].nunique() < 3:
+        return runs, notes
+    return read_fit(path, eval_set=eval_set)
 
 
 def _need_larger(larger: float | None, what: str) -> None:
@@ -443,6 +460,11 @@ def _carried_together(mine: Any, theirs: Any, ask: Any, level: float) -> dict[st
     }
 
 
+def _loss(found: Estimate) -> str:
+    ends = "" if math.isnan(found.lo) else f" [{found.lo:.4g}, {found.hi:.4g}]"
+    return f"{found.value:.4g}{ends}"
+
+
 def _needed(multiple: Estimate) -> str:
     if math.isinf(multiple.value):
         at_least = "" if math.isnan(multiple.lo) else f" ({number_text(multiple.lo)}× at the least)"
@@ -454,6 +476,8 @@ def _until(found: Estimate) -> str:
     if math.isinf(found.value):
         at_least = "" if math.isnan(found.lo) else f" (until {number_text(found.lo)}× at the least)"
         return f"however far past its compute-optimal tokens{at_least}"
+    if found.open:
+        return f"until {number_text(found.lo)}× its compute-optimal tokens at the least; the end is open"
     if found.value == 0:
         return "nowhere: its curve gains less than the frontier throughout"
     return f"until {found}× its compute-optimal tokens"

@@ -52,7 +52,7 @@ class Influence(Answer):
         far = self.rows["shift"].abs()
         if not far.notna().any():
             return f"{self.quantity} is {number_text(self.value.value)}; no refit without a {self.left_out} has one"
-        most = self.rows.loc[far.fillna(np.inf).idxmax()]
+        most = self.rows.iloc[int(far.fillna(np.inf).to_numpy().argmax())]
         where = ", ".join(
             f"{name} {count_text(float(most[short]))}"
             for name, short in (("N", "params"), ("D", "tokens"))
