@@ -28,5 +28,19 @@ class Experiment:
         return made
 
 
-EXPERIMENTS: dict[str, Experiment] = {}
+EXPERIMENTS: dict[str, Experiment] = {
+    "minicpm-law": Experiment(
+        "MiniCPM's six printed laws, their D/N within rounding, and a refit of its figure's losses",
+        "nothing",
+        "minicpm_law",
+    ),
+    "continual": Experiment(
+        "MiniCPM's continual training of 0.036B: both printed curves, and 0.17B at equal compute",
+        "nothing",
+        "continual",
+    ),
+    "equivalent-size": Experiment(
+        "the Chinchilla-optimal size that MiniCPM-2.4B's loss is worth", "nothing", "equivalent_size"
+    ),
+}
 """Name -> experiment."""
