@@ -188,6 +188,7 @@ def equal_compute(
     if curve is not None and curve.domain:
         lo, hi = curve.domain[curve.law.variables[0]]
         far = max(math.log10(flops / hi), math.log10(lo / flops), 0.0)
+        far = far if far > 1e-12 else 0.0
     notes = [*beyond_note(far, beyond, f"the small model's loss at {flops:.2g} FLOPs"), *other.notes]
     if curve is not None and own is not None and other.boot is not None:
         notes.append(
@@ -401,7 +402,7 @@ def _pays_until(small: _Curve, c: Any, best: Any, factor: float) -> Any:
         size = np.shape(best)
         start = np.log(np.where((best > 0) & np.isfinite(best), best, 1.0))
         steps = np.linspace(math.log(1e-6), math.log(1e30), 400)
-        pays = np.stack([np.broadcast_to(worth(start + step), size) for step in steps])
+        pays = np.broadcast_to(worth(start + _leading(steps, size)), (len(steps), *size))
         last = len(steps) - 1 - pays[::-1].argmax(axis=0)
         lo, hi = start + steps[last], start + steps[np.minimum(last + 1, len(steps) - 1)]
         for _ in range(50):
@@ -412,6 +413,11 @@ def _pays_until(small: _Curve, c: Any, best: Any, factor: float) -> Any:
     return np.where((best > 0) & np.isfinite(best), found, np.nan)
 
 
+def _leading(steps: Any, size: tuple[int, ...]) -> Any:
+    """Steps (m,) along an axis before those of a stack."""
+    return steps.reshape((-1,) + (1,) * len(size))
+
+
 def _matched(small: _Curve, law: Any, constants: Any, params: float, rule: float, size: Any) -> Any:
     """The largest N on D = rule·N that the small model equals at its compute, over the small N; 1 where none is."""
     steps = np.linspace(0.0, math.log(1e6), 500)[1:]
@@ -419,12 +425,10 @@ def _matched(small: _Curve, law: Any, constants: Any, params: float, rule: float
     def short(u: Any) -> Any:
         """How far the small model stays above the larger one of e^u its size."""
         n = params * np.exp(u)
-        return np.broadcast_to(
-            small(6.0 * rule * n**2) - frontier_loss(law, constants, np.asarray(n), rule), size
-        )
+        return small(6.0 * rule * n**2) - frontier_loss(law, constants, n, rule)
 
     with np.errstate(all="ignore"):
-        equal = np.stack([short(u) <= 0 for u in steps])
+        equal = np.broadcast_to(short(_leading(steps, size)) <= 0, (len(steps), *size))
         last = len(steps) - 1 - equal[::-1].argmax(axis=0)
         lo, hi = steps[last], steps[np.minimum(last + 1, len(steps) - 1)]
         for _ in range(50):
@@ -451,7 +455,8 @@ def _carried_together(mine: Any, theirs: Any, ask: Any, level: float) -> dict[st
     if not known:
         return {name: Estimate(float(np.squeeze(value))) for name, value in values.items()}
     k = min(known)
-    draws = ask(*(c if b is None else b.constants.iloc[:k] for c, b in zip(constants, boots, strict=True)))
+    stacks = [None if b is None else {c: b.constants[c].to_numpy()[:k] for c in b.constants} for b in boots]
+    draws = ask(*(c if stack is None else stack for c, stack in zip(constants, stacks, strict=True)))
     return {
         name: estimate(float(np.squeeze(value)), np.broadcast_to(draws[name], (k,)), level)
         if np.ndim(draws[name])

@@ -106,9 +106,10 @@ def report(
         inside &= found.lo <= float(ratio) <= found.hi
         lines.append(Beside(f"D/N, {name}", ratio, found))
         our_k2, our_eta = k2_eta_intervals(key)
-        row = {"set": name, "K² printed": k2, "K²": our_k2.value, "K²_lo": our_k2.lo, "K²_hi": our_k2.hi}
-        row |= {"η printed": eta, "η": our_eta.value, "η_lo": our_eta.lo, "η_hi": our_eta.hi}
-        laws_table.append(row)
+        for which, text, ours in (("K²", k2, our_k2), ("η", eta, our_eta)):
+            laws_table.append(
+                {"set": name, "": which, "printed": text, "ours": ours.value, "ours_lo": ours.lo, "ours_hi": ours.hi}
+            )  # fmt: skip
         agree = all(
             each.lo - half_unit(text) <= float(text) <= each.hi + half_unit(text)
             for each, text in ((our_k2, k2), (our_eta, eta))
@@ -135,7 +136,9 @@ def report(
     far = pd.DataFrame(distance).pivot(index="set", columns="law", values="rms")
     worst = (far["printed"] / far["refitted"]).max()
     tables = {
-        "K² and η of the printed constants (N, D in 1e9, C in 1e18)": pd.DataFrame(laws_table),
+        "K² and η of the printed constants (N, D in 1e9, C in 1e18)": pd.DataFrame(laws_table).sort_values(
+            "", ascending=True, kind="stable"
+        ),
         "Constants: printed, and fitted to the 12 points": pd.DataFrame(constants),
         "Distance from the 12 points (rms and largest, nats per byte)": pd.DataFrame(distance),
     }
@@ -148,7 +151,7 @@ def report(
         f"{'All six' if inside else 'Not all'} printed D/N lie within the rounding of the printed constants"
         f"{', and so do K² and η. ' if k2_inside else '; not all K² and η do. '}"
         f"The twelve points lie up to {worst:.1f} times further from the printed laws than from their own fits, and "
-        "leave D/N wide open: the paper's other 24 checkpoints, which its figure does not let be read, decide it."
+        "leave D/N wide open; the paper's other 24 checkpoints cannot be read off its figure."
     )
     return Report(
         title="MiniCPM's scaling law",
