@@ -195,6 +195,12 @@ def equal_compute(
             "The small model's curve and the larger one's loss are drawn as if independent; where they share runs, "
             "the interval of the gap is too wide."
         )
+    until = figures.get("pays_until", _NONE)
+    if until.open and math.isfinite(until.value):
+        notes.append(
+            f"Where training on stops paying is not identified: anywhere from {number_text(until.lo)}× its "
+            "compute-optimal tokens on; the exponents of the two laws, whose difference decides it, are too uncertain."
+        )
     blank = dict.fromkeys(("past", "equivalent", "matched", "pays_flops", "pays_until"), _NONE)
     name = "optimal" if rule == "optimal" else f"D = {rule:g}·N"
     return EqualCompute(
