@@ -15,6 +15,10 @@ from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
 from scalinglab.analysis.hyperparameters import BatchLr, Setting, batch_lr
 from scalinglab.analysis.iso_loss import IsoLoss, iso_loss
+from scalinglab.analysis.equal_compute import EqualCompute, equal_compute, read_larger
+from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
+from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.influence import Influence, influence
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 from scalinglab.analysis.overtraining import Overtraining, overtraining
 from scalinglab.analysis.repetition import epoch_worth
@@ -32,6 +36,7 @@ __all__ = [
     "Crossings",
     "Envelope",
     "DataLimited",
+    "EqualCompute",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
@@ -39,6 +44,7 @@ __all__ = [
     "IsoFlop",
     "InferenceOptimum",
     "IsoLoss",
+    "Influence",
     "Optimum",
     "Overtraining",
     "Paired",
@@ -63,6 +69,10 @@ __all__ = [
     "inference_curve",
     "inference_optimum",
     "iso_loss",
+    "equal_compute",
+    "equivalent_size",
+    "frontier",
+    "influence",
     "ladder_convention",
     "ladder_saving",
     "number_text",
@@ -71,6 +81,7 @@ __all__ = [
     "overtraining",
     "paired",
     "plan",
+    "read_larger",
     "readable",
     "scaling",
 ]

@@ -139,7 +139,9 @@ def extrapolation(fit: "Fit", params: Any, tokens: Any) -> float:
         extra: dict[str, Any] = {
             v: fit.domain[v][1] for v in fit.law.variables if v not in ("params", "tokens")
         }
-        far = fit.predict(params=params, tokens=tokens, **extra)["extrapolation"].to_numpy()
+        asked_at = {"params": params, "tokens": tokens} | extra
+        given = {v: asked_at[v] for v in fit.law.variables}
+        far = fit.predict(**given)["extrapolation"].to_numpy()
     return float(np.nan_to_num(far, nan=0.0).max(initial=0.0))
 
 

@@ -63,6 +63,8 @@ def equivalent_size(
 ) -> EquivalentSize:
     """The size on a frontier that is worth a loss, or worth a model of (params, tokens) by the fit.
 
+    fit: of Chinchilla's form, or a law of N alone, such as PowerLaw("params"), of models that were all trained to
+        D = tokens_per_param·N, as MiniCPM reads it.
     loss: measured, in the fit's unit; or params and tokens, whose loss the fit predicts, anew in each draw. With a
         loss, `params` alone says whose it is.
     tokens_per_param: the frontier's D/N, r = 20 in MiniCPM's reading, counted in the study's tokens; or "optimal", the
@@ -74,25 +76,20 @@ def equivalent_size(
         raise InputError("give either loss=, or both params= and tokens=")
     if loss is None and tokens is None:
         raise InputError("give either loss=, or both params= and tokens=")
-    rule: float | str = tokens_per_param
-    if rule != "optimal" and not (isinstance(rule, int | float) and rule > 0 and math.isfinite(rule)):
-        raise InputError(f'tokens_per_param is a positive number or "optimal", not {tokens_per_param!r}')
-    if bytes_per_token is not None:
-        if rule == "optimal":
-            raise InputError(
-                "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"
-            )
-        if not bytes_per_token > 0:
-            raise InputError(f"bytes_per_token is a positive number, not {bytes_per_token!r}")
-        rule = float(rule) * bytes_per_token
-    if not hasattr(fit.law, "standard"):
+    rule: float | str = read_rule(tokens_per_param, bytes_per_token)
+    curve = tuple(fit.law.variables) == ("params",)
+    if not curve and not hasattr(fit.law, "standard"):
         raise InputError(f"{fit.law.name} is not of Chinchilla's form, so it has no equivalent size")
+    if curve and (rule == "optimal" or loss is None):
+        raise InputError(
+            "a law of N alone is the loss of models at one D/N: give that as tokens_per_param= and a loss to read"
+        )
     law: Any = fit.law
     boot = own_boot(fit, boot)
 
     def own(constants: Any) -> Array:
         """The loss asked about: the measured one, or the model's by each draw's own law."""
-        shape = np.shape(law.standard(constants).E)
+        shape = np.broadcast_shapes(*(np.shape(v) for v in law.ordered_constants(constants)))
         given = loss if loss is not None else law.predict(constants, params=params or 0, tokens=tokens or 0)
         return np.broadcast_to(np.asarray(given, float), shape)
 
@@ -102,8 +99,8 @@ def equivalent_size(
     _check_reached(law, fit.constants, value, rule)
 
     def ask(constants: Any) -> dict[str, Any]:
-        n = _size(law, constants, own(constants), rule)
-        d = _tokens(law, constants, n, rule)
+        n = frontier_size(law, constants, own(constants), rule)
+        d = frontier_tokens(law, constants, n, rule)
         return {"params": n, "tokens": d, "ratio": d / n, "times": n / (params or math.nan)}
 
     found = carried(fit, boot, level, ask)
@@ -111,7 +108,7 @@ def equivalent_size(
         found["times"] = Estimate(math.nan)
     lost = 0.0
     if boot is not None:
-        lost = float(np.mean(~np.isfinite(_size(law, boot.constants, own(boot.constants), rule))))
+        lost = float(np.mean(~np.isfinite(frontier_size(law, boot.constants, own(boot.constants), rule))))
     far = extrapolation(fit, found["params"].value, found["tokens"].value)
     name = "optimal" if rule == "optimal" else f"D = {rule:g}·N"
     if bytes_per_token is not None:
@@ -122,9 +119,27 @@ def equivalent_size(
     )  # fmt: skip
 
 
+def read_rule(
+    tokens_per_param: float | Literal["optimal"], bytes_per_token: float | None
+) -> float | Literal["optimal"]:
+    """D/N of a frontier in the study's tokens, or "optimal". Raises InputError for what is neither."""
+    rule = tokens_per_param
+    if rule == "optimal":
+        if bytes_per_token is not None:
+            raise InputError(
+                "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"
+            )
+        return "optimal"
+    if not (isinstance(rule, int | float) and rule > 0 and math.isfinite(rule)):
+        raise InputError(f'tokens_per_param is a positive number or "optimal", not {tokens_per_param!r}')
+    if bytes_per_token is not None and not bytes_per_token > 0:
+        raise InputError(f"bytes_per_token is a positive number, not {bytes_per_token!r}")
+    return float(rule) * (bytes_per_token or 1.0)
+
+
 def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> None:
     """Raises InputError where no size on the frontier has this loss, naming the bound."""
-    n = _size(law, constants, np.asarray(loss, float), rule)
+    n = frontier_size(law, constants, np.asarray(loss, float), rule)
     if not np.isfinite(n):
         floor = float(frontier_loss(law, constants, np.exp(_LOG_N[1]), rule))
         raise InputError(
@@ -135,7 +150,7 @@ def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> 
         raise InputError(f"a loss of {loss:.4g} lies above everything the fit predicts for any size")
 
 
-def _tokens(law: Any, constants: Any, n: Array, rule: float | str) -> Array:
+def frontier_tokens(law: Any, constants: Any, n: Array, rule: float | str) -> Array:
     """D of the frontier at size n: r·n, or where n is compute-optimal under 6·N·D."""
     if rule != "optimal":
         return np.asarray(float(rule) * n)
@@ -153,11 +168,11 @@ def frontier_loss(law: Any, constants: Any, params: Array, rule: float | str) ->
     """
     n = np.asarray(params, float)
     with np.errstate(all="ignore"):
-        d = _tokens(law, constants, n, rule)
-        return np.asarray(law.value(law.ordered_constants(constants), (n, d)), float)
+        x = (n,) if tuple(law.variables) == ("params",) else (n, frontier_tokens(law, constants, n, rule))
+        return np.asarray(law.value(law.ordered_constants(constants), x), float)
 
 
-def _size(law: Any, constants: Any, loss: Array, rule: float | str) -> Array:
+def frontier_size(law: Any, constants: Any, loss: Array, rule: float | str) -> Array:
     """N whose loss on the frontier is `loss`, by bisection on log N.
 
     inf where no size is that good, 0 where every size is better.

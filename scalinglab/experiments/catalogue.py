@@ -46,6 +46,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         "overtraining",
     "step-law": Experiment(
         "best learning rate and batch as laws in N and D, from 1911 dense runs", "data", "step_law"
+    "minicpm-law": Experiment(
+        "MiniCPM's six printed laws, their D/N within rounding, and a refit of its figure's losses",
+        "nothing",
+        "minicpm_law",
+    ),
+    "continual": Experiment(
+        "MiniCPM's continual training of 0.036B: both printed curves, and 0.17B at equal compute",
+        "nothing",
+        "continual",
+    ),
+    "equivalent-size": Experiment(
+        "the Chinchilla-optimal size that MiniCPM-2.4B's loss is worth", "nothing", "equivalent_size"
     ),
 }
 """Name -> experiment."""

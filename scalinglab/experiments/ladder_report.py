@@ -83,8 +83,6 @@ def ladder_report(
     curve = None
     try:
         curve = continual(ends)
-        for one in (curve.power, curve.exponential):
-            one.bootstrap(RESAMPLES, seed=0)
     except InputError as error:
         notes.append(f"No continual-training curve: {error}.")
 

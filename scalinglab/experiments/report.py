@@ -52,3 +52,10 @@ class Report:
             "verdict": self.verdict,
             "notes": list(self.notes),
         }
+
+
+def wide_axes(width: float = 5.2, height: float = 3.4) -> "Axes":
+    """Axes of a figure across both columns of a paper, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()

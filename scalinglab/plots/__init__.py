@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._paired import paired
     from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
+    from scalinglab.plots._leverage import leverage
+    from scalinglab.plots._profile import profile
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -54,6 +56,9 @@ _HOME = {
     "ladder_cost": "_ladder_cost",
     "loss_vs_tokens": "_fits",
     "paired": "_paired",
+    "leverage": "_leverage",
+    "loss_vs_tokens": "_fits",
+    "profile": "_profile",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -85,6 +90,9 @@ __all__ = [
     "ladder_cost",
     "loss_vs_tokens",
     "paired",
+    "leverage",
+    "loss_vs_tokens",
+    "profile",
     "read_curves",
     "residuals",
     "save",

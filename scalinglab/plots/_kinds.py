@@ -188,6 +188,10 @@ KINDS: dict[str, Kind] = {
             "_of_plan",
         ),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
+        Kind(
+            "leverage", "fit", "residuals against leverage, and what each run does to the optimum", "_of_fit"
+        ),
+        Kind("profile", "fit", "profiles of alpha and beta, and the valley they trade off in", "_of_fit"),
     )
 }
 """Name -> figure."""

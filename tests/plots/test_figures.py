@@ -1,5 +1,6 @@
 """What is drawn: units on the axes, curves equal to the fit's predictions, bands around them, marks in place."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -256,10 +257,9 @@ def test_continual_shows_what_is_off_the_envelope_and_says_undecided(runs):
     ax = plots.continual(found, table)
     hollow = next(line for line in ax.lines if line.get_label() == "not on the envelope")
     assert hollow.get_ydata().tolist() == [2.1]
-    undecided = type(found)(
-        found.params, found.rows, found.power, found.exponential,
-        type(found.comparison)(found.comparison.table, "undecided", ""),
-    )  # fmt: skip
+    undecided = dataclasses.replace(
+        found, comparison=dataclasses.replace(found.comparison, best="undecided", evidence="")
+    )
     texts = legend_texts(plots.continual(undecided))
     assert "the runs do not decide between them" in texts
     assert not any("better" in text for text in texts)
@@ -375,7 +375,10 @@ def every_figure(fit, runs):
         "schedule_and_loss": lambda **ax: plots.schedule_and_loss(*training(), **ax),
         "loss_vs_tokens": lambda **ax: plots.loss_vs_tokens(fit, **ax),
         "residuals": lambda **ax: plots.residuals(fit, **ax),
+        "leverage": lambda **ax: plots.leverage(fit, flops=1e13, **ax),
+        "profile": lambda **ax: plots.profile(fit, **ax),
         "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
+        "frontier": lambda **ax: plots.frontier(fit, **ax),
         "continual": lambda **ax: plots.continual(found, runs, **ax),
         "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
         "frontier": lambda **ax: plots.frontier(fit, **ax),
