@@ -6,6 +6,8 @@ from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.next_runs import NextRuns, next_runs
+from scalinglab.analysis.next_simulation import Simulation, simulate
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 
 __all__ = [
@@ -18,17 +20,21 @@ __all__ = [
     "Estimate",
     "ExtrapolationWarning",
     "Frontier",
+    "NextRuns",
     "Optimum",
     "Scaling",
+    "Simulation",
     "continual",
     "convention",
     "count_text",
     "equivalent_size",
     "frontier",
     "ladder_convention",
+    "next_runs",
     "number_text",
     "optimal_params_tokens",
     "optimum",
     "readable",
     "scaling",
+    "simulate",
 ]

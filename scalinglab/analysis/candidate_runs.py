@@ -45,12 +45,6 @@ class Candidates:
     cost: Convention
 
     @property
-    def new(self) -> NDArray[np.bool_]:
-        """Which start a run or a trunk of their own, (m,)."""
-        fresh = np.array([*(label is None for label in self.label), True])
-        return fresh[self.trunk]
-
-    @property
     def repeatable(self) -> NDArray[np.bool_]:
         """Which may be trained more than once, with another seed, (m,)."""
         return self.trunk < 0
@@ -79,13 +73,6 @@ class Candidates:
     def _fork(self, i: int) -> float:
         return float((1 - self.decay_share) * self.tokens[i])
 
-    def take(self, keep: Any) -> "Candidates":
-        """Those of a mask or of indices."""
-        return Candidates(
-            self.params[keep], self.tokens[keep], self.trunk[keep],
-            self.stable, self.label, self.decay_share, self.cost,
-        )  # fmt: skip
-
 
 def default_mode(rows: pd.DataFrame) -> Mode:
     """Branches where rows share trunks, from scratch otherwise."""
@@ -104,11 +91,13 @@ def find_candidates(
 ) -> Candidates:
     """The log grid of N and D over the fitted rows and `reach` decades above them, or the (params, tokens) given.
 
-    Below the smallest rows nothing is tried: runs are cheap there, but laws bend. Raises InputError for an unknown mode,
-    a decay that is no share, or given runs without both columns.
+    Below the smallest rows nothing is tried: runs are cheap there, but laws bend. Raises InputError for an unknown
+    mode, a decay that is no share, or given runs without both columns.
     """
     if mode not in ("scratch", "trunk"):
-        raise InputError(f'mode is "scratch" (every run from its start) or "trunk" (WSD branches), not {mode!r}')
+        raise InputError(
+            f'mode is "scratch" (every run from its start) or "trunk" (WSD branches), not {mode!r}'
+        )
     rows = fit.rows
     share = decay_share_of(rows, decay_share)
     if given is None:
@@ -150,10 +139,12 @@ def _axis(domain: tuple[float, float], reach: float, density: int) -> Array:
 def decay_share_of(rows: pd.DataFrame, given: float | None) -> float:
     """The share of its tokens that a branch decays over: given, else the rows' own, else MiniCPM's tenth."""
     if given is None:
-        known = rows["decay_share"].dropna() if "decay_share" in rows.columns else []
+        known: Any = rows["decay_share"].dropna() if "decay_share" in rows.columns else []
         return float(np.median(known)) if len(known) else DECAY_SHARE
     if not 0 < given < 1:
-        raise InputError(f"decay_share is a share of a run's tokens between 0 and 1, such as 0.1, not {given!r}")
+        raise InputError(
+            f"decay_share is a share of a run's tokens between 0 and 1, such as 0.1, not {given!r}"
+        )
     return float(given)
 
 

@@ -58,8 +58,8 @@ class NextRuns(Answer):
     interval expected after this run and those before it, _lo and _hi; width, of that interval; gain_per_flop, ln of
     the width's fall over flops; trunk, the trunk_id it goes on from, "new" or "" from scratch."""
     candidates: pd.DataFrame = field(repr=False)
-    """Every run considered: params, tokens, flops, trunk; width, expected after it alone, in units of the width now;
-    gain_per_flop."""
+    """Every run considered, beyond the budget too: params, tokens, flops, trunk; width, the share of the present one
+    expected after it alone; gain_per_flop."""
 
     @property
     def positive(self) -> bool:
@@ -81,8 +81,11 @@ class NextRuns(Answer):
         )
 
     def table(self) -> pd.DataFrame:
-        shown = self.rows.rename(columns={"gain_per_flop": "gain per FLOP"})
-        return shown if self.mode == "trunk" else shown.drop(columns="trunk")
+        """The rows to be read; `rows` has them all."""
+        shown = self.rows.rename(columns={"rank": "#", "gain_per_flop": "gain/FLOP"}).drop(columns="width")
+        if self.mode == "scratch":
+            return shown.drop(columns="trunk")
+        return shown.assign(trunk=[t if t in ("new", "same") else "old" for t in shown["trunk"]])
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON, without the candidates."""
@@ -115,19 +118,22 @@ def next_runs(
     """Which runs to train next, to know an answer better: at most `runs` of them, within `budget` FLOPs in all.
 
     answer: "ratio", "params", "tokens" or "loss" of the optimum at `flops`, by default ten times the dearest row;
-        "a" or "b", the exponents of N_opt and D_opt; a constant of the law; or (params, tokens): a planned model's loss.
-    mode: "scratch", every run from its start; "trunk", branches of WSD trunks: a further horizon of a trunk in the rows
-        costs its extension and the decay (the last `decay_share` of the horizon), a new size its whole trunk. By default
-        "trunk" where rows share a trunk_id.
-    candidates: a frame of (params, tokens) to choose from, say the shapes you can train; by default a log grid over the
-        rows and `reach` decades of N and D beyond them, `density` points a decade.
+        "a" or "b", the exponents of N_opt and D_opt; a constant of the law; or (params, tokens), for the loss of a
+        planned model.
+    mode: "scratch", every run from its start; "trunk", branches of WSD trunks: a further horizon of a trunk in the
+        rows costs its extension and the decay (the last `decay_share` of the horizon), a new size its whole trunk. By
+        default "trunk" where rows share a trunk_id.
+    candidates: a frame of (params, tokens) to choose from, say the shapes you can train; by default a log grid over
+        the rows and `reach` decades of N and D beyond them, `density` points a decade.
     cost, level, boot, beyond, fixed: as in `optimum`. progress: called with (done, total).
     Raises InputError for a budget of zero or below the cheapest candidate, a law without params and tokens, a fit
     without rows, or an answer that has no interval to narrow.
     """
     budget = positive_budget(budget)
     if not {"params", "tokens"} <= set(fit.law.variables):
-        raise InputError(f"{fit.law.name} is not a law in params and tokens, so it cannot say which to train next")
+        raise InputError(
+            f"{fit.law.name} is not a law in params and tokens, so it cannot say which to train next"
+        )
     if not len(fit.rows):
         raise InputError(
             "the constants of this fit were given, so there is no interval to narrow: fit them to runs first"
@@ -149,8 +155,6 @@ def next_runs(
             f"a budget of {budget:.3g} FLOPs pays for none of the candidates: the cheapest, N "
             f"{count_text(found.params[i])} on D {count_text(found.tokens[i])}, costs {alone[i]:.3g}"
         )
-    # one run more may become affordable when a trunk is shared, so that only the hopeless are left out
-    found = found.take(alone <= budget * (1 + 1e-9)) if mode == "scratch" else found
     with np.errstate(all="ignore"):
         value = float(np.squeeze(asked.of(fit.constants)))
         answers = np.asarray(asked.of(draws.constants), float)
@@ -167,8 +171,8 @@ def next_runs(
     return NextRuns(
         answer=asked.name, about=asked.about, flops=asked.flops, budget=budget, cost=counted.name, mode=mode,
         now=now, after=after, spent=float(sheet["flops"].sum()), rows=sheet,
-        candidates=_map(beliefs, found, answers, asked, now, level, budget), level=level,
-        notes=_notes(fit, draws, found, sheet, asked, answers, now, budget, beyond),
+        candidates=_map(beliefs, found), level=level,
+        notes=_notes(fit, draws, found, sheet, asked, answers, beyond),
     )  # fmt: skip
 
 
@@ -221,7 +225,9 @@ def find_question(
     if answer in ("a", "b") and hasattr(law, "exponents"):
         which = "ab".index(answer)
         grown = ("N_opt", "D_opt")[which]
-        return Question(answer, f"the exponent {answer} of {grown} ∝ C^{answer}", lambda c: law.exponents(c)[which])
+        return Question(
+            answer, f"the exponent {answer} of {grown} ∝ C^{answer}", lambda c: law.exponents(c)[which]
+        )
     if answer in law.constant_names:
         return Question(answer, f"the constant {answer}", lambda c: np.asarray(c[answer], float))
     known = [*_OPTIMUM, *(("a", "b") if hasattr(law, "exponents") else ()), *law.constant_names]
@@ -345,7 +351,9 @@ def _rows(
         lo, hi = shrunk(answers, level, left)
         t = runs.trunk[i]
         started = any(runs.trunk[j] == t for j in chosen[:place])
-        trunk = "" if t < 0 else ("new" if not started else "same") if runs.label[t] is None else runs.label[t]
+        trunk = (
+            "" if t < 0 else ("new" if not started else "same") if runs.label[t] is None else runs.label[t]
+        )
         out.append(
             {
                 "rank": place + 1,
@@ -366,24 +374,21 @@ def _rows(
     return pd.DataFrame(out)
 
 
-def _map(
-    beliefs: Beliefs, runs: Candidates, answers: Array, asked: Question, now: Estimate, level: float, budget: float
-) -> pd.DataFrame:
+def _map(beliefs: Beliefs, runs: Candidates) -> pd.DataFrame:
     """What each candidate alone would do."""
     flops = runs.marginal([])
     left = beliefs.after([])[1]
-    fresh = [runs.label[t] if t >= 0 else None for t in runs.trunk]
-    frame = pd.DataFrame(
+    names = ["" if t < 0 else "new" if runs.label[t] is None else runs.label[t] for t in runs.trunk]
+    return pd.DataFrame(
         {
             "params": runs.params,
             "tokens": runs.tokens,
             "flops": flops,
-            "trunk": ["new" if name is None else name for name in fresh],
+            "trunk": names,
             "width": np.sqrt(left),
             "gain_per_flop": -0.5 * np.log(left) / flops,
         }
     )
-    return frame[frame["flops"] <= budget].reset_index(drop=True)
 
 
 def _notes(
@@ -393,22 +398,30 @@ def _notes(
     sheet: pd.DataFrame,
     asked: Question,
     answers: Array,
-    now: Estimate,
-    budget: float,
     beyond: float,
 ) -> tuple[str, ...]:
     scale = "log loss" if boot.on == "log" else "the loss"
     noise = f"{boot.noise.row:.2g} of {scale} for a run"
     if boot.noise.trunk:
         noise += f" and {boot.noise.trunk:.2g} more for its trunk"
-    out = [
+    rests = (
         f"Assumes that the law is right out to these runs, that noise is the same at every size ({noise}), and that "
         "the answer follows their losses nearly linearly over the draws; the widths are expectations, not promises."
-    ]
+    )
+    out = [rests]
     if runs.stable.size:
         out.append(
-            f"Runs are branches of WSD trunks, their decay the last {runs.decay_share:.0%} of the tokens: a trunk named "
-            "in the table goes on from its furthest fork, a new one is paid for in full."
+            f"Runs are branches of WSD trunks, their decay the last {runs.decay_share:.0%} of the tokens: a run on an "
+            "old trunk goes on from its last fork, a new trunk is paid for in full, the same one is shared."
+        )
+        for name in sheet["trunk"].unique():
+            if name not in ("new", "same"):
+                which = ", ".join(f"#{rank}" for rank in sheet.loc[sheet["trunk"] == name, "rank"])
+                out.append(f"{which}: on trunk {name}.")
+    if boot.method == "rows":
+        out.append(
+            "A bootstrap of rows will show less of the gain than there is, because a third of its resamples lack any "
+            'one of the new runs: look at the refit with method="parametric" too.'
         )
     lost = float(np.mean(~np.isfinite(answers)))
     if lost > _SUSPECT:
@@ -417,16 +430,17 @@ def _notes(
             "their rank alone."
         )
     if fit.status.value == "flat":
-        out.append("The rows leave constants of this fit open (flat directions), so the first runs matter most.")
+        out.append(
+            "The rows leave constants of this fit open (flat directions): ask again after the first of these runs."
+        )
     far = extrapolation(fit, sheet["params"].to_numpy(), sheet["tokens"].to_numpy())
     if far > 0:
         out.append(f"The furthest of these runs lies {far:.1f} decades beyond the fitted rows.")
     if asked.flops is not None or asked.at is not None:
-        where = asked.at
+        where: Any = asked.at
         if where is None:
             where = tuple(
-                float(v)
-                for v in optimal_params_tokens(fit.law, fit.constants, asked.flops or 0, runs.cost)
+                float(v) for v in optimal_params_tokens(fit.law, fit.constants, asked.flops or 0, runs.cost)
             )
         if all(math.isfinite(v) and v > 0 for v in where):
             out += beyond_note(extrapolation(fit, *where), beyond, asked.about)

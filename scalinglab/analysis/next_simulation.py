@@ -8,7 +8,7 @@ results, so they are compared in pairs.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +39,6 @@ _STEPS = 3  # of the default grid, at most
 class Simulation(Answer):
     """Ways to spend one budget, over many simulated ladders of a known truth."""
 
-    source: ClassVar[str] = "simulation from the fit's own constants and noise"
-
     about: str
     budget: float
     repeats: int
@@ -60,14 +58,25 @@ class Simulation(Answer):
         said = []
         for way in mine.index[1:]:
             row = mine.loc[way]
-            clear = "" if row["width_ratio_hi"] < 1 else " (not clearly better)"
+            clear = "" if row["width_ratio_hi"] < 1 else ", not clearly narrower"
             said.append(
-                f"{row['width_ratio']:.2f} of `{way}`'s [{row['width_ratio_lo']:.2f}, {row['width_ratio_hi']:.2f}]{clear}"
+                f"{row['width_ratio']:.2f} of {way}'s [{row['width_ratio_lo']:.2f}, {row['width_ratio_hi']:.2f}]{clear}"
             )
+        logs = " in logs" if self.positive else ""
         return (
-            f"{self.about}, {self.budget:.2g} FLOPs, {self.repeats} simulated ladders: next_runs leaves an interval "
-            f"{'; '.join(said)}"
+            f"{self.about}, {self.budget:.2g} FLOPs spent, {self.repeats} simulated ladders: the interval{logs} after "
+            f"next_runs is {'; '.join(said)}"
         )
+
+    def table(self) -> pd.DataFrame:
+        """The rows to be read; `rows` has them all."""
+        places = {name: 2 for name in self.rows.columns if "ratio" in name} | {
+            "error": 3,
+            "covered": 2,
+            "runs": 1,
+        }
+        shown = self.rows.assign(flops=(self.rows["flops"] / self.budget).round(2)).round(places)
+        return shown.drop(columns="covered").rename(columns={"flops": "spent"})
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON, without the single repeats."""
@@ -97,11 +106,11 @@ def simulate(
 ) -> Simulation:
     """Spend a budget by `next_runs`, on the default grids and at random, over `repeats` simulated ladders.
 
-    truth: its constants are taken to be right. ladder: the runs there are (params, tokens, perhaps trunk_id), by default
-        the truth's own rows. row_sd, trunk_sd: deviations of log loss (or of the loss, where the fit is on it) of a run
-        and of a trunk, by default those of the truth's bootstrap.
-    budget: by default what one further horizon of every size costs. runs: most runs of each way, by default as many as
-        there are sizes or horizons, whichever is more.
+    truth: its constants are taken to be right. ladder: the runs there are (params, tokens, perhaps trunk_id), by
+        default the truth's own rows. row_sd, trunk_sd: deviations of log loss (or of the loss, where the fit is
+        on it) of a run and of a trunk, by default those of the truth's bootstrap.
+    budget: by default what one further horizon of every size costs. runs: most runs of next_runs and of the random way,
+        by default as many as there are sizes or horizons, whichever is more; the grids take what the budget pays for.
     resamples: behind each interval. The rest as in `next_runs`. Raises InputError for what `next_runs` refuses.
     """
     from scalinglab.fitting import fit as refit
@@ -128,7 +137,9 @@ def simulate(
     counted = convention(cost, truth.rows)
     sizes, horizons = start["params"].nunique(), start["tokens"].nunique()
     most = runs or max(sizes, horizons)
-    grids = {way: _default_grid(start, way, mode, counted, decay_share) for way in ("next horizon", "next size")}
+    grids = {
+        way: _default_grid(start, way, mode, counted, decay_share) for way in ("next horizon", "next size")
+    }
     if budget is None:
         first = list(range(sizes))
         budget = grids["next horizon"].cost_of(first)
@@ -154,7 +165,7 @@ def simulate(
         pool = find_candidates(first_fit, counted, mode, decay_share, reach, density=_DENSITY)
         plans = {"now": (start.iloc[:0], 0.0), "next_runs": (_trained(chosen), chosen.spent)}
         for way, grid in grids.items():
-            taken = _in_order(grid, budget, most)
+            taken = _in_order(grid, budget)
             plans[way] = _rows(grid, taken), grid.cost_of(taken)
         taken = _at_random(pool, budget, most, rng)
         plans["random"] = _rows(pool, taken), pool.cost_of(taken)
@@ -186,14 +197,21 @@ def simulate(
             progress(repeat + 1, repeats)
     assert asked is not None
     each = pd.DataFrame(results)
+    expected = float(each["expected"].median())
+    rests = (
+        f"Truth: the fit's constants, with deviations of {number_text(row_sd)} a run and "
+        f"{number_text(trunk_sd or 0.0)} a trunk; next_runs and random take at most {most} runs, the grids what the "
+        "budget pays for. It shows how the choice does where the law is right, not whether it is."
+    )
+    covered = float(each.loc[each["way"] == "next_runs", "covered"].mean())
+    held = (
+        f"next_runs expected a width of {number_text(expected)} (median); {covered:.0%} of the intervals found after it "
+        "hold the truth."
+    )
     return Simulation(
         about=asked.about, budget=budget, repeats=repeats, positive=asked.positive,
-        rows=_compared(each, asked.positive, seed), expected=float(each["expected"].median()), each=each, level=level,
-        notes=(
-            f"Truth: the fit's constants, with deviations of {number_text(row_sd)} a run and "
-            f"{number_text(trunk_sd or 0.0)} a trunk; at most {most} new runs each. It shows how well the choice does "
-            "where the law is right, not whether it is.",
-        ),
+        rows=_compared(each, asked.positive, seed), expected=expected, each=each, level=level,
+        notes=(rests, held),
     )  # fmt: skip
 
 
@@ -234,10 +252,10 @@ def _step(values: Array) -> float:
     return float(np.exp(np.median(np.diff(np.log(values))))) if len(values) > 1 else 2.0
 
 
-def _in_order(grid: Candidates, budget: float, most: int) -> list[int]:
+def _in_order(grid: Candidates, budget: float) -> list[int]:
     taken: list[int] = []
     for i in range(len(grid.params)):
-        if len(taken) < most and grid.cost_of([*taken, i]) <= budget * (1 + 1e-9):
+        if grid.cost_of([*taken, i]) <= budget * (1 + 1e-9):
             taken.append(i)
     return taken
 
@@ -258,7 +276,7 @@ def _at_random(pool: Candidates, budget: float, most: int, rng: np.random.Genera
 
 
 def _rows(runs: Candidates, taken: list[int]) -> pd.DataFrame:
-    names = []
+    names: list[Any] = []
     for i in taken:
         t = runs.trunk[i]
         known = None if t < 0 else runs.label[t]

@@ -5,8 +5,8 @@ each over the draws. Observing f_i + noise of variance σ² leaves of the varian
 
     1 − ρ²·s²/(s² + σ²),   ρ the correlation of z and f_i, s² the variance of f_i,
 
-and after a set of runs the usual Gaussian conditioning holds. This is Bayesian c-optimal design (Chaloner and Verdinelli
-1995, Statistical Science 10, section 2) with the draws in place of a prior.
+and after a set of runs the usual Gaussian conditioning holds. This is Bayesian c-optimal design (Chaloner and
+Verdinelli 1995, Statistical Science 10, section 2) with the draws in place of a prior.
 
 Answers such as D/N are skewed, and infinite in draws where a term has vanished. So answer and losses enter as normal
 scores: each draw by the normal quantile of its rank. A correlation of ranks exists whatever the tails, no draw weighs
@@ -52,7 +52,9 @@ class Beliefs:
         k = len(self.answer)
         known = np.where(np.isnan(self.answer), np.inf, self.answer)
         _, which, count = np.unique(known, return_inverse=True, return_counts=True)
-        z = ndtri((np.cumsum(count) - 0.5 * count) / k)[which]  # ties, such as infinities, share their middle rank
+        z = ndtri((np.cumsum(count) - 0.5 * count) / k)[
+            which
+        ]  # ties, such as infinities, share their middle rank
         z = (z - z.mean()) / max(float(z.std()), 1e-300)
         f = np.where(np.isfinite(self.losses), self.losses, np.inf)
         order = np.argsort(f, axis=0)
@@ -119,13 +121,15 @@ def choose(
 ) -> list[int]:
     """At most `most` runs within `budget` FLOPs that leave the answer's interval narrowest, in order of gain per FLOP.
 
-    Greedy for each trade between gain and cost, then exchanges of one run for another while that helps; the best set of
-    all trades is taken. (A knapsack with a count: greedy by gain per FLOP alone spends its runs on the cheapest, by gain
-    alone its budget on the dearest.)
+    Greedy for each trade between gain and cost, then exchanges of one run for another while that helps; the best set
+    of all trades is taken. (A knapsack with a count: greedy by gain per FLOP alone spends its runs on the cheapest, by
+    gain alone its budget on the dearest.)
     """
     best: tuple[float, list[int]] = (np.inf, [])
     for done, trade in enumerate(TRADES):
-        found = _exchanged(beliefs, candidates, budget, most, _greedy(beliefs, candidates, budget, most, trade))
+        found = _exchanged(
+            beliefs, candidates, budget, most, _greedy(beliefs, candidates, budget, most, trade)
+        )
         left = beliefs.given(found)[0]
         if left < best[0] * (1 - 1e-9):
             best = left, found
@@ -142,9 +146,7 @@ def _open(candidates: Candidates, chosen: Sequence[int], cost: Array, left: floa
     return may
 
 
-def _greedy(
-    beliefs: Beliefs, candidates: Candidates, budget: float, most: int, trade: float
-) -> list[int]:
+def _greedy(beliefs: Beliefs, candidates: Candidates, budget: float, most: int, trade: float) -> list[int]:
     chosen: list[int] = []
     spent = 0.0
     while len(chosen) < most:

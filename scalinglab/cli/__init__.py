@@ -1,6 +1,6 @@
 """The command line: parse, call, print. The work is done elsewhere."""
 
-from scalinglab.cli import _ask  # noqa: F401  registers its commands
+from scalinglab.cli import _ask, _ask_next  # noqa: F401  register their commands
 from scalinglab.cli._app import main
 
 __all__ = ["main"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
+    from scalinglab.plots._next_runs import next_runs
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -25,6 +26,7 @@ _HOME = {
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
     "loss_vs_tokens": "_fits",
+    "next_runs": "_next_runs",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -40,6 +42,7 @@ __all__ = [
     "equivalent_size",
     "frontier",
     "loss_vs_tokens",
+    "next_runs",
     "read_curves",
     "residuals",
     "save",

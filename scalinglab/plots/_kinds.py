@@ -109,6 +109,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("equivalent_size", "fit", "the compute-optimal model that a loss is worth", "_of_smallest"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
+        Kind("next_runs", "fit", "which N and D to train next, to know D/N better", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
     )
 }
