@@ -63,11 +63,14 @@ def main() -> None:
             f"{time.perf_counter() - began:.0f} s; before: width {now['width'].median():.3g}, error "
             f"{now['error'].median():.3g}; width that next_runs expected {found.expected:.3g}\n"
         )
-        print("| way | runs | FLOPs | width | error | holds | width, next_runs over it | error, next_runs over it |")
+        print(
+            "| way | runs | FLOPs | width | error | holds | width, next_runs over it | error, next_runs over it |"
+        )
         print("|---" * 8 + "|")
         for row in found.rows.to_dict("records"):
             ratios = [
-                f"{row[k]:.2f} [{row[f'{k}_lo']:.2f}, {row[f'{k}_hi']:.2f}]" for k in ("width_ratio", "error_ratio")
+                f"{row[k]:.2f} [{row[f'{k}_lo']:.2f}, {row[f'{k}_hi']:.2f}]"
+                for k in ("width_ratio", "error_ratio")
             ]
             print(
                 f"| {row['way']} | {row['runs']:.1f} | {row['flops']:.2g} | {row['width']:.3g} | {row['error']:.2g} "

@@ -54,7 +54,7 @@ class NextRuns(Answer):
     """FLOPs of the runs."""
     rows: pd.DataFrame
     """Columns rank, params, tokens, flops (marginal); run_loss, of the run to come, with _lo
-    and _hi; the answer with the
+    and _hi; the answer (params_opt and tokens_opt for those) with the
     interval expected after this run and those before it, _lo and _hi; width, of that interval; gain_per_flop, ln of
     the width's fall over flops; trunk, the trunk_id it goes on from, "new" or "" from scratch."""
     candidates: pd.DataFrame = field(repr=False)
@@ -167,7 +167,7 @@ def next_runs(
     chosen = choose(beliefs, found, budget, runs, progress)
     sheet = _rows(fit, draws, beliefs, found, chosen, asked, answers, now, level, fixed)
     last = sheet.iloc[-1]
-    after = Estimate(value, float(last[f"{asked.name}_lo"]), float(last[f"{asked.name}_hi"]))
+    after = Estimate(value, float(last[f"{asked.column}_lo"]), float(last[f"{asked.column}_hi"]))
     return NextRuns(
         answer=asked.name, about=asked.about, flops=asked.flops, budget=budget, cost=counted.name, mode=mode,
         now=now, after=after, spent=float(sheet["flops"].sum()), rows=sheet,
@@ -192,6 +192,11 @@ class Question:
     @property
     def positive(self) -> bool:
         return self.name in ("ratio", "params", "tokens")
+
+    @property
+    def column(self) -> str:
+        """Its name in the rows, where params and tokens are the run's own."""
+        return f"{self.name}_opt" if self.name in ("params", "tokens") else self.name
 
 
 def find_question(
@@ -363,9 +368,9 @@ def _rows(
                 "run_loss": predicted[target].iloc[place],
                 "run_loss_lo": predicted[f"{target}_lo"].iloc[place],
                 "run_loss_hi": predicted[f"{target}_hi"].iloc[place],
-                asked.name: now.value,
-                f"{asked.name}_lo": float(lo),
-                f"{asked.name}_hi": float(hi),
+                asked.column: now.value,
+                f"{asked.column}_lo": float(lo),
+                f"{asked.column}_hi": float(hi),
                 "width": float(interval_width(lo, hi, asked.positive)),
                 "gain_per_flop": 0.5 * math.log(before / left) / flops,
                 "trunk": trunk,

@@ -205,8 +205,8 @@ def simulate(
     )
     covered = float(each.loc[each["way"] == "next_runs", "covered"].mean())
     held = (
-        f"next_runs expected a width of {number_text(expected)} (median); {covered:.0%} of the intervals found after it "
-        "hold the truth."
+        f"next_runs expected a width of {number_text(expected)} (median); {covered:.0%} of the intervals found after "
+        "it hold the truth."
     )
     return Simulation(
         about=asked.about, budget=budget, repeats=repeats, positive=asked.positive,
