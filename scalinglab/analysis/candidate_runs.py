@@ -24,6 +24,7 @@ Mode = Literal["scratch", "trunk"]
 A_DECADE = 8
 """Sizes and horizons tried in each decade."""
 _MOST = 40  # of each
+_FURTHER = 1.2  # times the furthest horizon, from where another one is worth a branch
 DECAY_SHARE = 0.1
 """MiniCPM's, where neither the caller nor the rows tell it."""
 
@@ -115,7 +116,7 @@ def find_candidates(
     if "trunk_id" in rows.columns:
         for name, own in rows.groupby("trunk_id", sort=False):
             furthest = float(own["tokens"].max())
-            further = d_axis[d_axis > furthest * 1.05]
+            further = d_axis[d_axis > furthest * _FURTHER]
             size = float(own["params"].iloc[0])
             if given is not None:  # of a given list only the sizes it names
                 further = further[np.isin(further, d[np.isclose(n, size, rtol=1e-3)])]

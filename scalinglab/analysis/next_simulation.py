@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 WAYS = {
     "next_runs": "chosen for the answer",
-    "next horizon": "every size one horizon further, then the next",
-    "next size": "one size up at the same horizons, then the next",
+    "next horizon": "every size one horizon further, then the next; what is left on the next size",
+    "next size": "one size up at the same horizons, then the next; what is left on the next horizon",
     "random": "candidates drawn at random",
 }
 _DENSITY = 5  # candidates a decade
@@ -203,6 +203,7 @@ def simulate(
         f"{number_text(trunk_sd or 0.0)} a trunk; next_runs and random take at most {most} runs, the grids what the "
         "budget pays for. It shows how the choice does where the law is right, not whether it is."
     )
+    ways = [f"{way}: {what}." for way, what in WAYS.items() if way in grids]
     covered = float(each.loc[each["way"] == "next_runs", "covered"].mean())
     held = (
         f"next_runs expected a width of {number_text(expected)} (median); {covered:.0%} of the intervals found after "
@@ -211,7 +212,7 @@ def simulate(
     return Simulation(
         about=asked.about, budget=budget, repeats=repeats, positive=asked.positive,
         rows=_compared(each, asked.positive, seed), expected=expected, each=each, level=level,
-        notes=(rests, held),
+        notes=(rests, *ways, held),
     )  # fmt: skip
 
 
@@ -221,30 +222,25 @@ def simulate(
 def _default_grid(
     ladder: pd.DataFrame, way: str, mode: Mode, cost: Convention, decay_share: float | None
 ) -> Candidates:
-    """The ladder carried on as it is, cheapest first: one step of its own spacing further, then another."""
+    """The ladder carried on by steps of its own spacing, cheapest first, in N or in D; then in the other, for what is
+    left of the budget."""
     sizes, horizons = (np.unique(ladder[v].to_numpy(dtype=float)) for v in ("params", "tokens"))
     share = decay_share_of(ladder, decay_share)
     longest = ladder.loc[ladder.groupby("params")["tokens"].idxmax()].sort_values("params")
-    n: list[float] = []
-    d: list[float] = []
-    trunk: list[int] = []
-    if way == "next horizon":
-        label = list(longest["trunk_id"]) if mode == "trunk" else []
-        stable = (1 - share) * longest["tokens"].to_numpy(dtype=float)
-        for k in range(1, _STEPS + 1):
-            n += list(longest["params"])
-            d += list(longest["tokens"] * _step(horizons) ** k)
-            trunk += list(range(len(longest)))
-    else:
-        own = np.unique(ladder.loc[ladder["params"] == sizes[-1], "tokens"].to_numpy(dtype=float))
-        label = [None] * _STEPS if mode == "trunk" else []
-        stable = np.zeros(_STEPS)
-        for k in range(1, _STEPS + 1):
-            n += [sizes[-1] * _step(sizes) ** k] * len(own)
-            d += list(own)
-            trunk += [k - 1] * len(own)
-    of = np.array(trunk) if label else np.full(len(n), -1)
-    return Candidates(np.array(n), np.array(d), of, stable[: len(label)], tuple(label), share, cost)
+    own = np.unique(ladder.loc[ladder["params"] == sizes[-1], "tokens"].to_numpy(dtype=float))
+    steps = range(1, _STEPS + 1)
+    further = [
+        (float(row["params"]), float(row["tokens"]) * _step(horizons) ** k, i)
+        for k in steps
+        for i, row in enumerate(longest.to_dict("records"))
+    ]
+    larger = [(sizes[-1] * _step(sizes) ** k, float(d), len(longest) + k - 1) for k in steps for d in own]
+    runs = further + larger if way == "next horizon" else larger + further
+    n, d, trunk = (np.array(column) for column in zip(*runs, strict=True))
+    if mode == "scratch":
+        return Candidates(n, d, np.full(n.size, -1), np.empty(0), (), share, cost)
+    stable = np.append((1 - share) * longest["tokens"].to_numpy(dtype=float), np.zeros(_STEPS))
+    return Candidates(n, d, trunk, stable, (*longest["trunk_id"], *[None] * _STEPS), share, cost)
 
 
 def _step(values: Array) -> float:
