@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglab import laws
-from scalinglab.analysis import simulate
+from scalinglab.analysis import simulate_next
 from scalinglab.fitting import fit
 
 TRUTH = {"E": 1.82, "A": 478.0, "alpha": 0.347, "B": 2143.0, "beta": 0.367}
@@ -54,7 +54,7 @@ def main() -> None:
         how = CASES[letter]
         start = ladder.assign(trunk_id=[f"{v:.3g}" for v in n]) if how["mode"] == "trunk" else ladder
         began = time.perf_counter()
-        found = simulate(
+        found = simulate_next(
             truth, ladder=start, row_sd=3e-3, repeats=options.repeats, resamples=options.resamples, **how
         )
         now = found.each[found.each["way"] == "now"]

@@ -7,7 +7,7 @@ from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, conv
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.next_runs import NextRuns, next_runs
-from scalinglab.analysis.next_simulation import Simulation, simulate
+from scalinglab.analysis.next_simulation import NextSimulation, simulate_next
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 
 __all__ = [
@@ -21,9 +21,9 @@ __all__ = [
     "ExtrapolationWarning",
     "Frontier",
     "NextRuns",
+    "NextSimulation",
     "Optimum",
     "Scaling",
-    "Simulation",
     "continual",
     "convention",
     "count_text",
@@ -36,5 +36,5 @@ __all__ = [
     "optimum",
     "readable",
     "scaling",
-    "simulate",
+    "simulate_next",
 ]

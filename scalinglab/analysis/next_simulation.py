@@ -36,7 +36,7 @@ _STEPS = 3  # of the default grid, at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulation(Answer):
+class NextSimulation(Answer):
     """Ways to spend one budget, over many simulated ladders of a known truth."""
 
     about: str
@@ -83,7 +83,7 @@ class Simulation(Answer):
         return {name: value for name, value in super().plain().items() if name != "each"}
 
 
-def simulate(
+def simulate_next(
     truth: "Fit",
     budget: float | None = None,
     answer: Asked = "ratio",
@@ -103,7 +103,7 @@ def simulate(
     method: str | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> Simulation:
+) -> NextSimulation:
     """Spend a budget by `next_runs`, on the default grids and at random, over `repeats` simulated ladders.
 
     truth: its constants are taken to be right. ladder: the runs there are (params, tokens, perhaps trunk_id), by
@@ -209,7 +209,7 @@ def simulate(
         f"next_runs expected a width of {number_text(expected)} (median); {covered:.0%} of the intervals found after "
         "it hold the truth."
     )
-    return Simulation(
+    return NextSimulation(
         about=asked.about, budget=budget, repeats=repeats, positive=asked.positive,
         rows=_compared(each, asked.positive, seed), expected=expected, each=each, level=level,
         notes=(rests, *ways, held),

@@ -87,7 +87,7 @@ def next_command(
         if figure is not None:
             raise InputError("--figure draws the runs to train next: leave it out with --simulate")
         with steps("Simulated ladders") as progress:
-            found: Any = analysis.simulate(
+            found: Any = analysis.simulate_next(
                 fit, budget, asked, repeats=simulate, runs=runs, level=level,
                 progress=lambda done, of: progress(f"{done} of {of}", done, of), **how,
             )  # fmt: skip

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scalinglab as sl
-from scalinglab.analysis import SIX_ND, Convention, Simulation, next_runs, simulate
+from scalinglab.analysis import SIX_ND, Convention, NextSimulation, next_runs, simulate_next
 from scalinglab.analysis.candidate_runs import Candidates, find_candidates
 from scalinglab.analysis.next_runs import efficiency, shrunk
 from scalinglab.analysis.run_design import Beliefs, choose
@@ -240,7 +240,7 @@ def test_bad_input_is_refused_in_a_sentence(scratch: sl.Fit, trunks: sl.Fit) -> 
         ("decay_share", lambda: next_runs(trunks, 1e21, decay_share=1.0)),
         ("mode is", lambda: next_runs(scratch, 1e21, mode="wsd")),  # type: ignore[arg-type]
         ("tokens is missing", lambda: next_runs(scratch, 1e21, candidates=pd.DataFrame({"params": [1e9]}))),
-        ("starts from a ladder", lambda: simulate(given, 1e21)),
+        ("starts from a ladder", lambda: simulate_next(given, 1e21)),
     ]
     for match, call in cases:
         with pytest.raises(InputError, match=match):
@@ -251,14 +251,14 @@ def test_bad_input_is_refused_in_a_sentence(scratch: sl.Fit, trunks: sl.Fit) -> 
 
 
 @pytest.fixture(scope="module")
-def simulated() -> Simulation:
+def simulated() -> NextSimulation:
     truth = sl.fit(LAW, noisy(grid(), 0.0), loss=sl.Squared())
     ladder = grid().drop(columns="trunk_id")
     how: dict[str, Any] = {"row_sd": 3e-3, "method": "parametric", "resamples": 100}
-    return simulate(truth, ladder=ladder, repeats=6, **how)
+    return simulate_next(truth, ladder=ladder, repeats=6, **how)
 
 
-def test_choosing_beats_carrying_the_ladder_on(simulated: Simulation) -> None:
+def test_choosing_beats_carrying_the_ladder_on(simulated: NextSimulation) -> None:
     """From the truth: narrower intervals than both default grids and random runs, at no more FLOPs."""
     rows = simulated.rows.set_index("way")
     assert set(rows.index) == {"next_runs", "next horizon", "next size", "random"}
@@ -271,7 +271,7 @@ def test_choosing_beats_carrying_the_ladder_on(simulated: Simulation) -> None:
         assert rows["error"]["next_runs"] < rows["error"][way]
 
 
-def test_the_width_expected_is_the_width_found(simulated: Simulation) -> None:
+def test_the_width_expected_is_the_width_found(simulated: NextSimulation) -> None:
     found = simulated.each[simulated.each["way"] == "next_runs"]
     assert np.log(found["width"].median()) / np.log(simulated.expected) == pytest.approx(1.0, abs=0.3)
 
@@ -279,7 +279,7 @@ def test_the_width_expected_is_the_width_found(simulated: Simulation) -> None:
 def test_a_simulation_on_trunks_repeats_itself() -> None:
     truth = sl.fit(LAW, noisy(grid(), 0.0), loss=sl.Squared())
     how: dict[str, Any] = {"row_sd": 1e-3, "trunk_sd": 1e-3, "repeats": 2, "resamples": 20, "runs": 2}
-    a, b = (simulate(truth, 1e20, "a", **how) for _ in range(2))
+    a, b = (simulate_next(truth, 1e20, "a", **how) for _ in range(2))
     pd.testing.assert_frame_equal(a.each, b.each)
     assert (a.each["flops"] <= 1e20 * (1 + 1e-9)).all()
     assert "after next_runs is" in a.headline()
