@@ -10,6 +10,8 @@ distance from the truth are noted:
   p  the same, parametric bootstrap
   l  the same: the loss there; a  the same: the exponent a
   t  a WSD ladder: branches of four trunks, 0.3 % a branch and 0.3 % a trunk: D/N
+  k  as p, but the law fitted is wrong: the truth is Skaling's form with k = 0.7, as near to the ladder as it comes
+  q  as p, but the truth bends away: loss times exp(0.005·x²), x the decades of N from the ladder's middle
 
 Printed for each way: median width (hi/lo for D/N, hi − lo otherwise), median error (of ln D/N, or of the answer), the
 share of intervals that hold the truth; and next_runs' width (in logs for D/N) and error over each other way's, with
@@ -18,6 +20,7 @@ share of intervals that hold the truth; and next_runs' width (in logs for D/N) a
 
 import argparse
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,7 @@ import pandas as pd
 
 from scalinglab import laws
 from scalinglab.analysis import simulate_next
-from scalinglab.fitting import fit
+from scalinglab.fitting import Fit, Huber, Squared, fit
 
 TRUTH = {"E": 1.82, "A": 478.0, "alpha": 0.347, "B": 2143.0, "beta": 0.367}
 CASES: dict[str, dict[str, Any]] = {
@@ -34,7 +37,26 @@ CASES: dict[str, dict[str, Any]] = {
     "l": {"mode": "scratch", "method": "parametric", "answer": "loss"},
     "a": {"mode": "scratch", "method": "parametric", "answer": "a"},
     "t": {"mode": "trunk", "trunk_sd": 3e-3},
+    "k": {"mode": "scratch", "method": "parametric"},
+    "q": {"mode": "scratch", "method": "parametric"},
 }
+
+
+def bent(params: Any, tokens: Any, E: Any, A: Any, alpha: Any, B: Any, beta: Any, bend: Any) -> Any:
+    """Chinchilla's law times exp(bend·x²), x the decades of N from the middle of the ladder."""
+    decades = np.log10(params / np.sqrt(8.0) / 1e8)
+    return (E + A * params**-alpha + B * tokens**-beta) * np.exp(bend * decades**2)
+
+
+def truth_of(letter: str, ladder: pd.DataFrame) -> Fit:
+    law = laws.Chinchilla()
+    clean = ladder.assign(loss=law.predict(TRUTH, **ladder[["params", "tokens"]]))
+    if letter == "k":
+        nearest = fit(laws.Skaling(), clean, loss=Squared(), constraints={"k": 0.7})
+        return replace(nearest, loss=Huber())
+    if letter == "q":
+        return Fit.from_constants(laws.from_function(bent), TRUTH | {"bend": 0.005})
+    return fit(law, clean)
 
 
 def main() -> None:
@@ -45,17 +67,21 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=300)
     parser.add_argument("--only", default="".join(CASES), help="cases to run, such as st")
     options = parser.parse_args()
-    law = laws.Chinchilla()
     grid = np.meshgrid(np.geomspace(1e8, 8e8, 4), np.geomspace(2e9, 1.6e10, 4), indexing="ij")
     n, d = (axis.ravel() for axis in grid)
     ladder = pd.DataFrame({"params": n, "tokens": d})
-    truth = fit(law, ladder.assign(loss=law.predict(TRUTH, params=n, tokens=d)))
     for letter in options.only:
         how = CASES[letter]
         start = ladder.assign(trunk_id=[f"{v:.3g}" for v in n]) if how["mode"] == "trunk" else ladder
         began = time.perf_counter()
         found = simulate_next(
-            truth, ladder=start, row_sd=3e-3, repeats=options.repeats, resamples=options.resamples, **how
+            truth_of(letter, ladder),
+            ladder=start,
+            law=laws.Chinchilla(),
+            row_sd=3e-3,
+            repeats=options.repeats,
+            resamples=options.resamples,
+            **how,
         )
         now = found.each[found.each["way"] == "now"]
         print(

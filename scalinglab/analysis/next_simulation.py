@@ -23,6 +23,7 @@ from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
     from scalinglab.fitting import Fit
+    from scalinglab.laws import Law
 
 Array = NDArray[np.float64]
 WAYS = {
@@ -90,6 +91,7 @@ def simulate_next(
     *,
     flops: float | None = None,
     ladder: pd.DataFrame | None = None,
+    law: "Law | None" = None,
     row_sd: float | None = None,
     trunk_sd: float | None = None,
     repeats: int = 100,
@@ -109,6 +111,7 @@ def simulate_next(
     truth: its constants are taken to be right. ladder: the runs there are (params, tokens, perhaps trunk_id), by
         default the truth's own rows. row_sd, trunk_sd: deviations of log loss (or of the loss, where the fit is
         on it) of a run and of a trunk, by default those of the truth's bootstrap.
+    law: what is fitted, by default the truth's own law; another one shows what a law that is wrong does.
     budget: by default what one further horizon of every size costs. runs: most runs of next_runs and of the random way,
         by default as many as there are sizes or horizons, whichever is more; the grids take what the budget pays for.
     resamples: behind each interval. The rest as in `next_runs`. Raises InputError for what `next_runs` refuses.
@@ -122,7 +125,7 @@ def simulate_next(
         raise InputError(f"a simulation takes a law in params and tokens alone, not {truth.law.name}")
     if repeats < 2:
         raise InputError(f"a simulation needs at least two repeats, not {repeats}")
-    mode = mode or default_mode(start)
+    mode, fitted = mode or default_mode(start), law or truth.law
     columns = ["params", "tokens", *(["trunk_id"] if "trunk_id" in start else [])]
     start = start[columns].copy()
     start["trunk_id"] = (
@@ -150,16 +153,15 @@ def simulate_next(
         rng = np.random.default_rng([seed, repeat])
         trunks: dict[str, float] = {}
         table = noise.results(start, trunks, rng)
-        first_fit = refit(truth.law, table, loss=truth.loss)
+        first_fit = refit(fitted, table, loss=truth.loss)
         first_boot = first_fit.bootstrap(resamples, seed=repeat, method=method)
         if asked is None:
-            asked = find_question(
-                first_fit, answer, flops or 10.0 * float(counted(start["params"], start["tokens"]).max()), counted, {}
-            )  # fmt: skip
-            target = asked.flops
-            true = float(np.squeeze(asked.of(truth.constants)))
+            target = flops or 10.0 * float(counted(start["params"], start["tokens"]).max())
+            asked = find_question(first_fit, answer, target, counted, {})
+            of_truth = find_question(truth, answer, target, counted, {})
+            true = float(np.squeeze(of_truth.of(truth.constants)))
         chosen = next_runs(
-            first_fit, budget, answer, flops=target, runs=most, cost=counted, mode=mode, decay_share=decay_share,
+            first_fit, budget, answer, flops=asked.flops, runs=most, cost=counted, mode=mode, decay_share=decay_share,
             reach=reach, density=_DENSITY, level=level, boot=first_boot, beyond=math.inf,
         )  # fmt: skip
         pool = find_candidates(first_fit, counted, mode, decay_share, reach, density=_DENSITY)
@@ -175,7 +177,7 @@ def simulate_next(
             if way == "now":
                 found, boot = first_fit, first_boot
             else:
-                found = refit(truth.law, pd.concat([table, more], ignore_index=True), loss=truth.loss)
+                found = refit(fitted, pd.concat([table, more], ignore_index=True), loss=truth.loss)
                 boot = found.bootstrap(resamples, seed=repeat, method=method)
             with np.errstate(all="ignore"):
                 value = float(np.squeeze(asked.of(found.constants)))
