@@ -19,6 +19,8 @@ from scalinglab.analysis.equal_compute import EqualCompute, equal_compute, read_
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.influence import Influence, influence
+from scalinglab.analysis.next_runs import NextRuns, next_runs
+from scalinglab.analysis.next_simulation import NextSimulation, simulate_next
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 from scalinglab.analysis.overtraining import Overtraining, overtraining
 from scalinglab.analysis.repetition import epoch_worth
@@ -45,6 +47,8 @@ __all__ = [
     "InferenceOptimum",
     "IsoLoss",
     "Influence",
+    "NextRuns",
+    "NextSimulation",
     "Optimum",
     "Overtraining",
     "Paired",
@@ -75,6 +79,7 @@ __all__ = [
     "influence",
     "ladder_convention",
     "ladder_saving",
+    "next_runs",
     "number_text",
     "optimal_params_tokens",
     "optimum",
@@ -84,4 +89,5 @@ __all__ = [
     "read_larger",
     "readable",
     "scaling",
+    "simulate_next",
 ]

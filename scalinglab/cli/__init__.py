@@ -9,6 +9,7 @@ from scalinglab.cli import (  # noqa: F401  registers their commands
     _ask_batch_lr,
 )
 from scalinglab.cli import _ask, _ask_continual  # noqa: F401  register their commands
+from scalinglab.cli import _ask, _ask_next  # noqa: F401  register their commands
 from scalinglab.cli._app import main
 
 __all__ = ["main"]

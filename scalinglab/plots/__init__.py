@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
     from scalinglab.plots._leverage import leverage
     from scalinglab.plots._profile import profile
+    from scalinglab.plots._next_runs import next_runs
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -59,6 +60,7 @@ _HOME = {
     "leverage": "_leverage",
     "loss_vs_tokens": "_fits",
     "profile": "_profile",
+    "next_runs": "_next_runs",
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
@@ -93,6 +95,7 @@ __all__ = [
     "leverage",
     "loss_vs_tokens",
     "profile",
+    "next_runs",
     "read_curves",
     "residuals",
     "save",

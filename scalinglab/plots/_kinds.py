@@ -187,6 +187,7 @@ KINDS: dict[str, Kind] = {
             "cost of a study's trunks and branches beside training from scratch",
             "_of_plan",
         ),
+        Kind("next_runs", "fit", "which N and D to train next, to know D/N better", "_of_fit"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
         Kind(
             "leverage", "fit", "residuals against leverage, and what each run does to the optimum", "_of_fit"
