@@ -5,27 +5,23 @@ from scalinglab.analysis.answer import Answer, ExtrapolationWarning, readable
 from scalinglab.analysis.continual import Continual, continual
 from scalinglab.analysis.convention import CONVENTIONS, SIX_ND, Convention, convention, ladder_convention
 from scalinglab.analysis.crossing import Crossing, Crossings, crossing, crossings
-from scalinglab.analysis.envelope import Envelope, envelope
-from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
-from scalinglab.analysis.estimate import Estimate, count_text, number_text
-from scalinglab.analysis.isoflop import IsoFlop, isoflop
 from scalinglab.analysis.data_limited import DataLimited, data_limited, data_limited_curve
-from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
-from scalinglab.analysis.estimate import Estimate, count_text, number_text
-from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
-from scalinglab.analysis.hyperparameters import BatchLr, Setting, batch_lr
-from scalinglab.analysis.iso_loss import IsoLoss, iso_loss
+from scalinglab.analysis.envelope import Envelope, envelope
 from scalinglab.analysis.equal_compute import EqualCompute, equal_compute, read_larger
 from scalinglab.analysis.equivalent import EquivalentSize, equivalent_size
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.hyperparameters import BatchLr, Setting, batch_lr
+from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inference_optimum
 from scalinglab.analysis.influence import Influence, influence
+from scalinglab.analysis.iso_loss import IsoLoss, iso_loss
+from scalinglab.analysis.isoflop import IsoFlop, isoflop
 from scalinglab.analysis.next_runs import NextRuns, next_runs
 from scalinglab.analysis.next_simulation import NextSimulation, simulate_next
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
 from scalinglab.analysis.overtraining import Overtraining, overtraining
-from scalinglab.analysis.repetition import epoch_worth
 from scalinglab.analysis.paired import Paired, paired
 from scalinglab.analysis.plan import Plan, ladder_saving, plan
+from scalinglab.analysis.repetition import epoch_worth
 
 __all__ = [
     "CONVENTIONS",
@@ -36,17 +32,17 @@ __all__ = [
     "Convention",
     "Crossing",
     "Crossings",
-    "Envelope",
     "DataLimited",
+    "Envelope",
     "EqualCompute",
     "EquivalentSize",
     "Estimate",
     "ExtrapolationWarning",
     "Frontier",
-    "IsoFlop",
     "InferenceOptimum",
-    "IsoLoss",
     "Influence",
+    "IsoFlop",
+    "IsoLoss",
     "NextRuns",
     "NextSimulation",
     "Optimum",
@@ -61,22 +57,18 @@ __all__ = [
     "count_text",
     "crossing",
     "crossings",
-    "envelope",
-    "equivalent_size",
-    "frontier",
-    "isoflop",
     "data_limited",
     "data_limited_curve",
+    "envelope",
     "epoch_worth",
+    "equal_compute",
     "equivalent_size",
     "frontier",
     "inference_curve",
     "inference_optimum",
-    "iso_loss",
-    "equal_compute",
-    "equivalent_size",
-    "frontier",
     "influence",
+    "iso_loss",
+    "isoflop",
     "ladder_convention",
     "ladder_saving",
     "next_runs",

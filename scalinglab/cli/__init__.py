@@ -1,15 +1,16 @@
 """The command line: parse, call, print. The work is done elsewhere."""
 
-from scalinglab.cli import _ask, _ask_isoflop  # noqa: F401  registers their commands
-from scalinglab.cli import _ask, _ask_curves  # noqa: F401  they register their commands
-from scalinglab.cli import _ask, _ask_overtraining  # noqa: F401  they register their commands
-from scalinglab.cli import _ask, _ask_paired, _ask_plan  # noqa: F401  register their commands
-from scalinglab.cli import (  # noqa: F401  registers their commands
+from scalinglab.cli import (  # noqa: F401  each registers its commands, in the order of --help
     _ask,
     _ask_batch_lr,
+    _ask_continual,
+    _ask_curves,
+    _ask_isoflop,
+    _ask_next,
+    _ask_overtraining,
+    _ask_paired,
+    _ask_plan,
 )
-from scalinglab.cli import _ask, _ask_continual  # noqa: F401  register their commands
-from scalinglab.cli import _ask, _ask_next  # noqa: F401  register their commands
 from scalinglab.cli._app import main
 
 __all__ = ["main"]

@@ -36,16 +36,20 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "porian": Experiment(
         "from Kaplan's exponent 0.88 to Hoffmann's 0.50, one correction at a time", "data", "porian"
+    ),
     "llama2-ratio": Experiment(
         "MiniCPM's reading of D/N off Llama 2's loss curves, from both sides of each crossing",
         "nothing",
         "llama2_ratio",
+    ),
     "overtraining": Experiment(
         "smaller models trained longer, served models, repeated data: published readings of Chinchilla's law",
         "nothing",
         "overtraining",
+    ),
     "step-law": Experiment(
         "best learning rate and batch as laws in N and D, from 1911 dense runs", "data", "step_law"
+    ),
     "minicpm-law": Experiment(
         "MiniCPM's six printed laws, their D/N within rounding, and a refit of its figure's losses",
         "nothing",

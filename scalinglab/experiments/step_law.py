@@ -114,11 +114,15 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         ),
         notes=(
             smooth.notes[0],
-            "Constants move together: a larger exponent is made good by a smaller constant, so intervals one by one "
-            "are wide where the law itself is not (bands in the figure).",
-            f"MiniCPM's construction runs on these rows: {lines.headline()}. {_minicpm(lines.notes)}"
-            "Its printed law, bs = 1.21e9 / L^6.24 of another corpus and tokeniser, cannot be refitted: its runs are "
-            "not public.",
+            (
+                "Constants move together: a larger exponent is made good by a smaller constant, so intervals one by one "
+                "are wide where the law itself is not (bands in the figure)."
+            ),
+            (
+                f"MiniCPM's construction runs on these rows: {lines.headline()}. {_minicpm(lines.notes)}"
+                "Its printed law, bs = 1.21e9 / L^6.24 of another corpus and tokeniser, cannot be refitted: its runs are "
+                "not public."
+            ),
         ),
         figures={
             "step-law": lambda: plots.batch_lr(smooth, published=LR),

@@ -16,23 +16,20 @@ if TYPE_CHECKING:
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
     from scalinglab.plots._crossings import crossings
+    from scalinglab.plots._data_limited import data_limited
     from scalinglab.plots._envelope import envelope
     from scalinglab.plots._equivalent import equivalent_size
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
-    from scalinglab.plots._isoflop import isoflop, isoflop_optima
-    from scalinglab.plots._data_limited import data_limited
-    from scalinglab.plots._equivalent import equivalent_size
-    from scalinglab.plots._fits import loss_vs_tokens, residuals
-    from scalinglab.plots._frontier import frontier
     from scalinglab.plots._inference import inference_optimum
-    from scalinglab.plots._overtraining import overtraining
-    from scalinglab.plots._ladder_cost import ladder_cost
-    from scalinglab.plots._paired import paired
     from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
+    from scalinglab.plots._isoflop import isoflop, isoflop_optima
+    from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._leverage import leverage
-    from scalinglab.plots._profile import profile
     from scalinglab.plots._next_runs import next_runs
+    from scalinglab.plots._overtraining import overtraining
+    from scalinglab.plots._paired import paired
+    from scalinglab.plots._profile import profile
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -47,18 +44,14 @@ _HOME = {
     "isoflop": "_isoflop",
     "isoflop_optima": "_isoflop",
     "data_limited": "_data_limited",
-    "equivalent_size": "_equivalent",
-    "frontier": "_frontier",
     "inference_optimum": "_inference",
     "iso_loss": "_iso_loss",
     "iso_loss_law": "_iso_loss",
     "loss_vs_tokens": "_fits",
     "overtraining": "_overtraining",
     "ladder_cost": "_ladder_cost",
-    "loss_vs_tokens": "_fits",
     "paired": "_paired",
     "leverage": "_leverage",
-    "loss_vs_tokens": "_fits",
     "profile": "_profile",
     "next_runs": "_next_runs",
     "read_curves": "_training",
@@ -76,26 +69,22 @@ __all__ = [
     "continual",
     "contours",
     "crossings",
-    "envelope",
-    "equivalent_size",
-    "frontier",
-    "isoflop",
-    "isoflop_optima",
     "data_limited",
+    "envelope",
     "equivalent_size",
     "frontier",
     "inference_optimum",
     "iso_loss",
     "iso_loss_law",
-    "loss_vs_tokens",
-    "overtraining",
+    "isoflop",
+    "isoflop_optima",
     "ladder_cost",
-    "loss_vs_tokens",
-    "paired",
     "leverage",
     "loss_vs_tokens",
-    "profile",
     "next_runs",
+    "overtraining",
+    "paired",
+    "profile",
     "read_curves",
     "residuals",
     "save",

@@ -11,7 +11,7 @@ from scalinglab.errors import InputError
 from scalinglab.plots._axes import count, key_above, log_axis, loss_label, power_of_ten
 from scalinglab.plots._canvas import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION, SizeColours, canvas
 from scalinglab.plots._envelope import draw_curves, tell_sizes
-from scalinglab.plots._training import panel_above
+from scalinglab.plots._panels import panel_above
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

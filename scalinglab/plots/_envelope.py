@@ -8,7 +8,7 @@ import numpy as np
 
 from scalinglab.plots._axes import count, key_above, key_beside, log_axis, power_of_ten
 from scalinglab.plots._canvas import GREY, VERMILLION, SizeColours, canvas
-from scalinglab.plots._training import panel_above
+from scalinglab.plots._panels import panel_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

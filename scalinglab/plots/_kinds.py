@@ -79,6 +79,8 @@ def _of_table(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
     return function(_ends(source, eval_set), **options)
+
+
 def _of_sweep(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
@@ -109,6 +111,8 @@ def _of_curves(
     from scalinglab import analysis
 
     return function(getattr(analysis, function.__name__)(source, eval_set=eval_set), **options)
+
+
 def _of_plan(function: Callable[..., Axes], source: str | Path, **options: Any) -> Axes:
     from scalinglab.analysis import plan
 
@@ -164,6 +168,7 @@ KINDS: dict[str, Kind] = {
             "where the curves of two sizes cross, which brackets the optimum",
             "_of_curves",
         ),
+        Kind(
             "batch_lr", "runs", "best learning rate of a sweep's cells against D, with its law", "_of_sweep"
         ),
         Kind(

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scalinglab.analysis.estimate import number_text
 from scalinglab.plots._axes import key_above, log_axis, power_of_ten
 from scalinglab.plots._canvas import BLUE, FAINT, GREY, INK, ORANGE, VERMILLION, canvas
-from scalinglab.plots._training import panel_above
+from scalinglab.plots._panels import panel_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,8 +1,24 @@
-"""A second panel that shares the x axis of a figure."""
+"""A second panel in the place of a figure's axes."""
 
 from __future__ import annotations
 
 from matplotlib.axes import Axes
+
+
+def panel_above(ax: Axes, *, share_x: bool = True) -> Axes:
+    """Give the upper third of the place that `ax` has to Axes of its own, with the same x axis or another."""
+    figure = ax.get_figure()
+    assert figure is not None
+    place = ax.get_subplotspec()
+    if place is not None:
+        grid = place.subgridspec(2, 1, height_ratios=(1, 2.4))
+        ax.set_subplotspec(grid[1])
+        return figure.add_subplot(grid[0], sharex=ax if share_x else None)
+    left, bottom, width, height = ax.get_position().bounds
+    ax.set_position((left, bottom, width, 0.66 * height))
+    return figure.add_axes(
+        (left, bottom + 0.72 * height, width, 0.28 * height), sharex=ax if share_x else None
+    )
 
 
 def panel_below(ax: Axes, share: float = 0.36) -> Axes:

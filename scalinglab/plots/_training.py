@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import count, key_above
 from scalinglab.plots._canvas import INK, VERMILLION, SizeColours, canvas
+from scalinglab.plots._panels import panel_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def schedule_and_loss(
     )
     with canvas(ax, height=1.35) as ax:
         rate = panel_above(ax)
-        rate = panel_above(ax, share_x=True)
+        rate = panel_above(ax)
         ends = [branch["tokens"].iloc[-1] for branch in forks]
         colour = SizeColours(ends or [1.0])
         ax.plot(stem["tokens"], stem["loss"], color=INK, alpha=0.2, lw=0.7, zorder=1)
@@ -92,24 +93,6 @@ def schedule_and_loss(
         rate.tick_params(labelbottom=False)
         key_above(rate, handles=ax.get_legend_handles_labels()[0])
     return ax
-
-
-def panel_above(ax: Axes) -> Axes:
-    """Give the upper third of the place that `ax` has to Axes of its own, with the same x axis."""
-def panel_above(ax: Axes, *, share_x: bool) -> Axes:
-    """Give the upper third of the place that `ax` has to Axes of its own, with the same x axis or another."""
-    figure = ax.get_figure()
-    assert figure is not None
-    place = ax.get_subplotspec()
-    if place is not None:
-        grid = place.subgridspec(2, 1, height_ratios=(1, 2.4))
-        ax.set_subplotspec(grid[1])
-        return figure.add_subplot(grid[0], sharex=ax if share_x else None)
-    left, bottom, width, height = ax.get_position().bounds
-    ax.set_position((left, bottom, width, 0.66 * height))
-    return figure.add_axes(
-        (left, bottom + 0.72 * height, width, 0.28 * height), sharex=ax if share_x else None
-    )
 
 
 def _curve(metrics: Curve, what: str) -> pd.DataFrame:

@@ -381,7 +381,6 @@ def every_figure(fit, runs):
         "frontier": lambda **ax: plots.frontier(fit, **ax),
         "continual": lambda **ax: plots.continual(found, runs, **ax),
         "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
-        "frontier": lambda **ax: plots.frontier(fit, **ax),
         "isoflop": lambda **ax: plots.isoflop(runs, **ax),
         "isoflop_optima": lambda **ax: plots.isoflop_optima(runs, **ax),
         "overtraining": lambda **ax: plots.overtraining(fit, 1e12, **ax),
