@@ -207,13 +207,17 @@ def approaches_figure(valleys: IsoFlop, fit: Fit, trunks: Any = None, ax: Axes |
             label=f"Approach 3, $N\\propto C^{{{valleys.law_a.value:.3f}}}$",
         )
         draw_power_law(ax, valleys, BLUE, "Approach 2")
+        last = valleys.line.iloc[-1]
+        further = np.array([last["flops"], ends[1]])
+        carried_on = last["params"] * (further / last["flops"]) ** valleys.a.value
+        ax.plot(further, carried_on, color=BLUE, ls=(0, (3, 2)), lw=1)
         if trunks is not None:
             own = trunks.optima
             along = np.geomspace(own["flops"].min(), own["flops"].max(), 30)
             band = trunks.at(along)
             if band["params_lo"].notna().all():
                 ax.fill_between(along, band["params_lo"], band["params_hi"], color=GREEN, alpha=0.18, lw=0)
-            label = f"Approach 1, Gemstones, $N\\propto C^{{{trunks.a.value:.3f}}}$"
+            label = f"Approach 1, Gemstones, undecayed, $N\\propto C^{{{trunks.a.value:.3f}}}$"
             ax.plot(along, band["params"], color=GREEN, label=label)
         for name, shade, dashes, label in (
             ("hoffmann", GREY, (0, (6, 2)), "Hoffmann's printed law"),
