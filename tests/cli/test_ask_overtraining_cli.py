@@ -11,6 +11,7 @@ import pytest
 import scalinglab as sl
 from scalinglab.analysis import data_limited, inference_optimum, overtraining
 from scalinglab.analysis.hardware import hardware
+from scalinglab.experiments.catalogue import EXPERIMENTS
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -111,15 +112,11 @@ def test_bad_input_is_one_sentence(cli: Cli, saved: Path, args: tuple, says: str
     assert err.strip().count("\n") == 0
 
 
-def test_the_published_readings_come_back(cli: Cli, tmp_path: Path) -> None:
-    code, out, _ = cli("reproduce", "overtraining", "--figures", tmp_path, "--json")
-    assert code == 0
-    found = json.loads(out)
-    lines = found["lines"]
-    tokens = [line for line in lines if line["published"].count("B on ") == 1]
+def test_the_published_readings_come_back() -> None:
+    found = EXPERIMENTS["overtraining"].run(None)
+    tokens = [line for line in found.lines if line.published.count("B on ") == 1]
     assert len(tokens) == 6
-    assert all(line["ours"] == line["published"] for line in tokens)
-    example = next(line for line in lines if line["note"].startswith("Sardana"))
-    assert example["ours"] == "7.0B, 1.7e+22 FLOPs, 17 %"
-    assert len(found["figures"]) == 3
-    assert all(Path(path).stat().st_size > 10_000 for path in found["figures"])
+    assert all(line.ours == line.published for line in tokens)
+    example = next(line for line in found.lines if line.note.startswith("Sardana"))
+    assert example.ours == "7.0B, 1.7e+22 FLOPs, 17 %"
+    assert set(found.figures) == {"overtraining", "overtraining-inference", "overtraining-data-limited"}
