@@ -21,9 +21,6 @@ from scalinglab.errors import InputError
 if TYPE_CHECKING:
     from scalinglab.fitting import Fit, Loss
 
-FEWEST = 3
-"""Pairs below which nothing is left to estimate their noise from."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Paired(Answer):
@@ -99,9 +96,9 @@ def paired(
     fit: A's law (Chinchilla's form), which the multipliers are read off; by default fitted to all of A's rows under
         `loss` (Huber(1e-3)). resamples: draws behind the multipliers' intervals.
 
-    Intervals: of the difference and its trend, Student's t over trunks (`clustered`); of the multipliers, A's bootstrap
-    and a parametric draw of the pairs' own and their trunk's deviation, as in `Fit.bootstrap`. They are NaN with one
-    trunk, or fewer than three pairs. Where A's rows determine no law the multipliers are NaN, and a note says why.
+    Intervals: of the difference and its trend, Student's t over trunks (`clustered`); of the multipliers, that and
+    A's bootstrap. They are NaN with one trunk. Where A's rows determine no law the multipliers are NaN, and a note
+    says why.
 
     Raises InputError where the tables share no cell, or differ in the loss's unit, or the eval set has to be chosen.
     """
@@ -320,21 +317,21 @@ def _law_of(rows: pd.DataFrame, loss: "Loss | None") -> tuple["Fit | None", str]
 def _multipliers(
     fit: "Fit", pairs: pd.DataFrame, level: float, resamples: int, seed: int
 ) -> tuple[dict[str, Estimate], dict[str, Any], tuple[str, ...]]:
-    """Both multipliers with intervals, those of each pair, and sentences about them."""
-    from scalinglab.fitting._noise import split_noise
+    """Both multipliers with intervals, those of each pair, and sentences about them.
+
+    A draw moves ln m by Student's t over trunks (CR2 of the least squares, linear at its end), and reads the falls so
+    moved off another of the bootstrap's laws.
+    """
     from scalinglab.laws import Chinchilla
 
     law: Any = fit.law
     if not isinstance(law, Chinchilla):
         raise InputError(f"a multiplier is read off a law of Chinchilla's form, not {law.name}")
     n, tokens, d, trunk = (pairs[c].to_numpy() for c in ("params", "tokens", "difference", "trunk"))
-    cell = pairs.groupby(["params", "tokens"]).ngroup().to_numpy()
-    boot = None
+    constants = pd.DataFrame([fit.constants] * resamples)
     if len(fit.rows):
         boot = fit._kept.get("boot") or fit.bootstrap(resamples, seed=seed)
-    constants = (
-        boot.constants.iloc[:resamples] if boot is not None else pd.DataFrame([fit.constants] * resamples)
-    )
+        constants = boot.constants
     rng = np.random.default_rng([seed, 2])
     reached, own, said = {}, {}, []
     for name, falls_of in (("data_multiplier", data_falls), ("compute_multiplier", compute_falls)):
@@ -343,23 +340,18 @@ def _multipliers(
         with np.errstate(all="ignore"):
             own[name] = np.exp(here.own(d[None])[0])
             value, left, slope = float(np.exp(x[0])), d - here(x)[0], here.slope(x)[0]
-        if len(d) < FEWEST or trunk.max() < 1 or math.isnan(value):
-            reached[name] = Estimate(value)
+        reached[name] = Estimate(value)
+        chance = clustered(slope[:, None], left, trunk)
+        if math.isnan(value) or math.isnan(chance.stderr[0]):
             continue
-        noise = split_noise(left, slope[:, None], trunk, cell)
-        row, shared = noise.scales(rng, len(constants))
-        draws = here(x) + row * rng.standard_normal((len(constants), len(d)))
-        draws += (shared * rng.standard_normal((len(constants), trunk.max() + 1)))[:, trunk]
+        draws = np.broadcast_to(d, (len(constants), len(d)))
+        if math.isfinite(x[0]):
+            moved = x + chance.stderr[0] * rng.standard_t(chance.freedom[0], len(constants))
+            draws = Falls(*(np.broadcast_to(part, (len(moved), part.shape[1])) for part in here))(moved)
         with np.errstate(all="ignore"):
             drawn = np.exp(common(falls_of(law.standard(constants), n, tokens), draws))
         reached[name] = estimate(value, drawn, level)
-        if name == "data_multiplier":
-            said.append(
-                "Multipliers: one m for all pairs, so that A's law at N and m·D (m times the compute at that N) falls "
-                "as B's losses do; or one k on compute along A's own compute-optimal frontier. Intervals: A's "
-                f"bootstrap and a parametric draw of a pair's deviation, {100 * noise.row:.2g}%, and its trunk's, "
-                f"{100 * noise.trunk:.2g}% ({noise.source})."
-            )
+        if name == "data_multiplier" and math.isfinite(x[0]):
             bend = _slope(np.log10(pairs["flops_6nd"].to_numpy()), left, trunk, level)
             if bend.lo > 0 or bend.hi < 0:
                 grows = "more" if bend.hi < 0 else "less"
@@ -367,8 +359,12 @@ def _multipliers(
                     f"One multiplier does not describe the ladder: B gains {grows} at larger compute than it says "
                     f"({100 * bend.value:+.2g}% a decade beyond it), so read it as an average, and each pair's own."
                 )
-    if len(d) < FEWEST:
-        said.append(f"{len(d)} pairs leave nothing to estimate noise from: the multipliers have no interval.")
+    said.insert(
+        0,
+        "Multipliers: one m for all pairs, so that A's law at N and m·D (m times the compute at that N) falls as B's "
+        "losses do; or one k on compute along A's own compute-optimal frontier. Intervals: t over trunks and A's "
+        "bootstrap.",
+    )
     return reached, own, tuple(said)
 
 
