@@ -183,6 +183,12 @@ def batch_lr(
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     sweep = read_sweep(runs, diverged, reach)
+    for name, what in (("lr", "learning rate"), ("batch_tokens", "batch")):
+        if sweep.rows[name].nunique() < 2:
+            raise InputError(
+                f"every run has the {what} {sweep.rows[name].iloc[0]:g}: an optimum takes a sweep over learning rate "
+                "and batch, at least three of each"
+            )
     rng = np.random.default_rng(seed)
     cells = _optima(sweep, where, near, level, edges == "keep", rng)
     notes = list(sweep.notes) + _edge_notes(cells, edges)
@@ -305,7 +311,7 @@ def _too_few(cells: pd.DataFrame, constants: int) -> str:
     widen = (
         'widen the grid where the optimum lies at its edge, or take such cells at their bound (edges="keep", '
         "--keep-edges)"
-        if cells["edge"].any()
+        if cells["edge"].str.contains("low|high").any()
         else "it takes a sweep of more sizes and horizons"
     )
     return (
@@ -331,9 +337,10 @@ def _rows(frame: pd.DataFrame) -> Any:
 def _own_noise(cells: pd.DataFrame, level: float) -> tuple[float, float]:
     """Standard deviation of a cell's (ln lr, ln batch) from the noise of its runs, the median; 0 where not known."""
     z = 2 * stats.norm.ppf(0.5 + level / 2)
-    widths = [
-        np.log(cells[f"{name}_hi"] / cells[f"{name}_lo"]).median() / z for name in ("lr", "batch_tokens")
-    ]
+    ends = (
+        (cells[f"{name}_lo"].to_numpy(), cells[f"{name}_hi"].to_numpy()) for name in ("lr", "batch_tokens")
+    )
+    widths = [np.median(np.log(hi) - np.log(lo)) / z for lo, hi in ends]
     lr, batch = (float(width) if math.isfinite(width) else 0.0 for width in widths)
     return lr, batch
 
@@ -388,6 +395,4 @@ def _evidence_note(offered: Estimate, evidence: float, included: bool) -> list[s
         verdict = "the cells do need it" + ("" if included else " (params_in_batch=True, --params-in-batch)")
     else:
         verdict = "the cells do not decide"
-    return [
-        f"Batch with an exponent of N: {offered}, AICc {evidence:+.1f} against leaving it out; {verdict}."
-    ]
+    return [f"Batch with an exponent of N: {offered}, AICc with it less without {evidence:+.1f}; {verdict}."]

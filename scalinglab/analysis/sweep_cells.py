@@ -168,14 +168,15 @@ def read_sweep(runs: pd.DataFrame, diverged: float | None = None, reach: float =
 
 def one_value(values: pd.Series) -> Array:
     """Values with those closer than 2 % made one, their geometric mean."""
-    distinct, of_row = np.unique(np.log(values.to_numpy(dtype=float)), return_inverse=True)
-    group = np.concatenate([[0], np.cumsum(np.diff(distinct) > SAME)])
-    of_row = group[of_row]
-    logs = np.log(values.to_numpy(dtype=float))
-    means = np.bincount(of_row, logs) / np.bincount(of_row)
-    exact = np.array([logs[of_row == g][0] for g in range(len(means))])
-    same = np.array([np.ptp(logs[of_row == g]) == 0 for g in range(len(means))])
-    return np.asarray(np.exp(np.where(same, exact, means))[of_row])
+    plain = values.to_numpy(dtype=float)
+    distinct, of_row = np.unique(plain, return_inverse=True)
+    of_row = np.concatenate([[0], np.cumsum(np.diff(np.log(distinct)) > SAME)])[of_row]
+    found = plain.copy()
+    for group in np.unique(of_row):
+        own = plain[of_row == group]
+        if np.ptp(own) > 0:
+            found[of_row == group] = np.exp(np.log(own).mean())
+    return found
 
 
 def _cell(key: Any, own: pd.DataFrame, limits: tuple[float, ...], reach: float) -> Cell:
