@@ -15,6 +15,17 @@ from scalinglab._version import __version__
 if TYPE_CHECKING:
     from scalinglab import laws, plots
     from scalinglab.analysis.continual import continual
+    from scalinglab.analysis.crossing import crossing, crossings
+    from scalinglab.analysis.envelope import envelope
+    from scalinglab.analysis.equal_compute import equal_compute
+    from scalinglab.analysis.hyperparameters import batch_lr
+    from scalinglab.analysis.influence import influence
+    from scalinglab.analysis.iso_loss import iso_loss
+    from scalinglab.analysis.isoflop import isoflop
+    from scalinglab.analysis.next_runs import next_runs
+    from scalinglab.analysis.next_simulation import simulate_next
+    from scalinglab.analysis.paired import paired
+    from scalinglab.analysis.plan import plan
     from scalinglab.fitting import (
         Bootstrap,
         Fit,
@@ -32,7 +43,19 @@ if TYPE_CHECKING:
 _FACE = {
     "laws": "scalinglab.laws",
     "plots": "scalinglab.plots",
+    "batch_lr": "scalinglab.analysis:batch_lr",
     "continual": "scalinglab.analysis:continual",
+    "crossing": "scalinglab.analysis:crossing",
+    "crossings": "scalinglab.analysis:crossings",
+    "envelope": "scalinglab.analysis:envelope",
+    "equal_compute": "scalinglab.analysis:equal_compute",
+    "influence": "scalinglab.analysis:influence",
+    "iso_loss": "scalinglab.analysis:iso_loss",
+    "isoflop": "scalinglab.analysis:isoflop",
+    "next_runs": "scalinglab.analysis:next_runs",
+    "paired": "scalinglab.analysis:paired",
+    "simulate_next": "scalinglab.analysis:simulate_next",
+    "plan": "scalinglab.analysis:plan",
     "Bootstrap": "scalinglab.fitting:Bootstrap",
     "Fit": "scalinglab.fitting:Fit",
     "Huber": "scalinglab.fitting:Huber",
@@ -53,13 +76,25 @@ __all__ = [
     "Squared",
     "__version__",
     "backtest",
+    "batch_lr",
     "compare",
     "continual",
+    "crossing",
+    "crossings",
+    "envelope",
+    "equal_compute",
     "fit",
     "fit_groups",
+    "influence",
+    "iso_loss",
+    "isoflop",
     "laws",
+    "next_runs",
+    "paired",
+    "plan",
     "plots",
     "read_runs",
+    "simulate_next",
 ]
 
 
