@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import TOKENS, count, key_beside, log_axis
-from scalinglab.plots._canvas import BLUE, GREY, INK, VERMILLION, SizeColours, canvas
+from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis
+from scalinglab.plots._canvas import BLUE, GREY, INK, VERMILLION, SizeColours, canvas, marker_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +139,7 @@ def batch_lr_valley(
     pad = 1.25
     limits = [np.exp(cell.limits[0]) / pad, np.exp(cell.limits[1]) * pad]
     sides = [np.exp(cell.limits[2]) / pad, np.exp(cell.limits[3]) * pad]
-    with canvas(ax) as ax:
+    with canvas(ax, 1.2) as ax:
         handles = []
         if cell.surface is not None and cell.surface.minimum() is not None:
             u, v = (np.linspace(math.log(low), math.log(high), 120) for low, high in (limits, sides))
@@ -151,10 +151,18 @@ def batch_lr_valley(
             )
             ax.clabel(lines, fmt=lambda value: f"{value:g} %", fontsize="x-small")
             handles.append(Line2D([], [], color=BLUE, label="surface, above its least"))
-        ax.scatter(lr, batch, s=6 + 40 * np.exp(-above / 0.005), color=GREY, alpha=0.7, lw=0, zorder=2)
+        ax.scatter(
+            lr,
+            batch,
+            s=marker_size() ** 2 * (0.15 + np.exp(-above / 0.005)),
+            color=GREY,
+            alpha=0.7,
+            lw=0,
+            zorder=2,
+        )
         handles.append(Line2D([], [], marker="o", ls="", color=GREY, label="runs"))
         x, y = cell.least
-        ax.plot(np.exp(x), np.exp(y), "s", color=INK, mfc="none", ms=9, zorder=4)
+        ax.plot(np.exp(x), np.exp(y), "s", color=INK, mfc="none", ms=1.7 * marker_size(), zorder=4)
         handles.append(Line2D([], [], marker="s", ls="", color=INK, mfc="none", label="least run"))
         if found.where == "smooth" and not math.isnan(row["lr"]):
             ends = _ends(row, "lr"), _ends(row, "batch_tokens")
@@ -164,13 +172,23 @@ def batch_lr_valley(
             word = f"bound ({row['edge']})" if row["edge"] else f"minimum, {found.level:.0%}"
             handles.append(Line2D([], [], marker="o", ls="", color=BLUE, label=word))
         if found.known:
-            ax.plot(row["lr_law"], row["batch_law"], "*", color=VERMILLION, ms=12, mec="white", zorder=6)
-            handles.append(Line2D([], [], marker="*", ls="", color=VERMILLION, ms=10, label="law"))
+            ax.plot(
+                row["lr_law"],
+                row["batch_law"],
+                "*",
+                color=VERMILLION,
+                ms=2 * marker_size(),
+                mec="white",
+                zorder=6,
+            )
+            handles.append(
+                Line2D([], [], marker="*", ls="", color=VERMILLION, ms=1.7 * marker_size(), label="law")
+            )
         log_axis(ax.xaxis, LR, (limits[0], limits[1]), _plain_number)
         log_axis(ax.yaxis, BATCH, (sides[0], sides[1]), count)
         ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_locator(NullLocator())
-        key_beside(ax, f"N {count(row['params'])}, D {count(row['tokens'])}", handles=handles)
+        key_above(ax, title=f"N {count(row['params'])}, D {count(row['tokens'])}", handles=handles)
     return ax
 
 

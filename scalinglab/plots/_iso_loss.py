@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis
 from scalinglab.plots._batch_lr import BATCH
-from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas
+from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas, marker_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = N
         size = float(sizes[np.abs(np.log(sizes / params)).argmin()])
     minima, lines = minima[minima["params"] == size], found.lines[found.lines["params"] == size]
     with canvas(ax) as ax:
-        colour = SizeColours(lines["loss"])
+        colour, large = SizeColours(lines["loss"]), 1.1 * marker_size()
         for loss, line in lines.groupby("loss"):
             ax.plot(
                 line["batch_tokens"], line["tokens"], ".-", color=colour(float(str(loss))), lw=1.0, zorder=2
@@ -47,12 +47,23 @@ def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = N
             list(zip(*(minima[name] for name in ("loss", "batch_tokens", "tokens", "edge")), strict=True))
         ):
             shade = colour(loss)
-            ax.plot(batch, tokens, "o", color=shade, mfc="none" if edge else shade, mec=INK, ms=7, zorder=4)
+            ax.plot(
+                batch,
+                tokens,
+                "o",
+                color=shade,
+                mfc="none" if edge else shade,
+                mec=INK,
+                ms=large,
+                zorder=4,
+            )
             handles.append(Line2D([], [], color=shade, marker=".", label=f"{loss:.3f}"))
         batches = lines["batch_tokens"].min() / 1.4, lines["batch_tokens"].max() * 1.4
-        handles.append(Line2D([], [], marker="o", ls="", color=GREY, mec=INK, ms=7, label="fewest tokens"))
+        handles.append(
+            Line2D([], [], marker="o", ls="", color=GREY, mec=INK, ms=large, label="fewest tokens")
+        )
         if (minima["edge"] != "").any():
-            handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", ms=7, label="bound"))
+            handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", ms=large, label="bound"))
         if found.known:
             law = [found.at(loss).value for loss in minima["loss"]]
             ax.plot(law, minima["tokens"], "x--", color=VERMILLION, lw=1.2, zorder=3)

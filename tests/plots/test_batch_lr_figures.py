@@ -55,7 +55,7 @@ def test_optima_and_law(found, what, column, law):
     assert shown(ax) >= {"10k", "40k", "published"}
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "training tokens D")
     inside = found.cells[found.cells["edge"] == ""]
-    drawn = np.concatenate([each.lines[0].get_ydata() for each in ax.containers])
+    drawn = np.concatenate([each.lines[0].get_ydata() for each in ax.containers]).astype(float)
     np.testing.assert_allclose(np.sort(drawn), np.sort(inside[column].to_numpy(dtype=float)))
     assert bands(ax) == (2 if what == "lr" else 1)
     x, y = next(
