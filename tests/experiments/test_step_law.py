@@ -13,7 +13,7 @@ def test_the_report(data_folder, monkeypatch) -> None:
     for line in report.lines[:5]:
         assert line.ours.lo < float(line.published) < line.ours.hi
     assert lines["best_for_ND flags that are the least run", "the flags are the plain least run"].ours == 17
-    # the authors find their law within 0.094 % of the best run on average; the surfaces say as much
+    # the authors find their law within 0.094 % of the best run on their test set; the surfaces say as much
     cost = lines["mean loss above the least, %", "printed law, by the cells' surfaces"].ours
     assert 0 < cost < 0.094
     assert "5 of the 5 printed constants" in report.verdict
