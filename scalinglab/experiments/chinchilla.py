@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from scalinglab import laws
-from scalinglab.analysis import IsoFlop, frontier, isoflop, optimum, scaling
+from scalinglab.analysis import Envelope, IsoFlop, envelope, frontier, isoflop, optimum, scaling
 from scalinglab.errors import InputError
 from scalinglab.experiments.report import Beside, Report
 
@@ -63,18 +62,10 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         Beside("Approach 2: a", "0.49 [0.462, 0.534]", valleys.a, f"{len(valleys.rows)} budgets"),
         Beside("Approach 2: b", "0.51 [0.483, 0.529]", valleys.b),
     ]
-    if trunks is not None:
-        lines += [
-            Beside("Approach 1: a", "0.50 [0.488, 0.502]", trunks.a, "Gemstones' trunks, undecayed"),
-            Beside("Approach 1: b", "0.50 [0.501, 0.512]", trunks.b),
-        ]
     lines += [
-        Beside(
-            "Approach 3: N at 5.76e23",
-            "40B",
-            best.params.text(True),
-            beyond,
-        ),
+        Beside("Approach 1: a", "0.50 [0.488, 0.502]", trunks.a, "Gemstones' trunks, undecayed"),
+        Beside("Approach 1: b", "0.50 [0.501, 0.512]", trunks.b),
+        Beside("Approach 3: N at 5.76e23", "40B", best.params.text(True), beyond),
         Beside("Approach 2: N at 5.76e23", "63B", _beyond(valleys)),
     ]
     return Report(
@@ -89,21 +80,13 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         notes=(
             f"Intervals at {LEVEL:.0%}, as Hoffmann's, who drew four fifths of their runs a hundred times.",
             *valleys.notes,
-            *(
-                (
-                    "Approach 1: Hoffmann's training curves are not public, and nothing here reads those of Gemstones.",
-                )
-                if trunks is None
-                else (
-                    "Approach 1 is on other data (Dolma), counts all parameters, and its curves are undecayed.",
-                )
-            ),
+            "Approach 1 is on other data (Dolma), counts all parameters, and its curves are undecayed.",
         ),
         verdict=_verdict(valleys, grown, others, trunks),
     )
 
 
-def _verdict(valleys: IsoFlop, grown: Any, others: pd.DataFrame, trunks: Any) -> str:
+def _verdict(valleys: IsoFlop, grown: Any, others: pd.DataFrame, trunks: Envelope) -> str:
     parabolas, between = others["a"].iloc[:-1], others.iloc[-1]
     said = (
         f"Approach 2 gives a = {parabolas.min():.2f} to {parabolas.max():.2f} by parabolas, as published. The minimum "
@@ -113,9 +96,7 @@ def _verdict(valleys: IsoFlop, grown: Any, others: pd.DataFrame, trunks: Any) ->
         f"their intervals. The predicted bias of Approach 2 is small here ({valleys.a_bias:+.4f} in a), because α and "
         "β are nearly equal."
     )
-    if trunks is not None:
-        said += f" Approach 1 on Gemstones' undecayed trunks gives {trunks.a.text()}."
-    return said
+    return f"{said} Approach 1 on Gemstones' undecayed trunks gives {trunks.a.text()}."
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -168,15 +149,12 @@ def _beyond(answer: IsoFlop) -> str:
     return f"{count_text(float(last['params'] * (GOPHER / last['flops']) ** answer.a.value))} (power law)"
 
 
-def _trunks(folder: Path) -> Any:
-    """Approach 1 on Gemstones' constant-rate trunks; None where there is no reader of curves."""
-    envelope = getattr(import_module("scalinglab.analysis"), "envelope", None)
-    if envelope is None:
-        return None
+def _trunks(folder: Path) -> Envelope:
+    """Approach 1 on Gemstones' constant-rate trunks, at each budget as Hoffmann did."""
     curves = _read(folder / TRUNKS)
     curves = curves[curves["lr_setting"] == "base"].assign(kind="trunk")
     curves["params"] = curves["params_total"]
-    return envelope(curves[["run_id", "params", "tokens", "loss", "kind"]], level=LEVEL)
+    return envelope(curves[["run_id", "params", "tokens", "loss", "kind"]], through="budgets", level=LEVEL)
 
 
 # ---- figures --------------------------------------------------------------------------------------
@@ -211,14 +189,13 @@ def approaches_figure(valleys: IsoFlop, fit: Fit, trunks: Any = None, ax: Axes |
         further = np.array([last["flops"], ends[1]])
         carried_on = last["params"] * (further / last["flops"]) ** valleys.a.value
         ax.plot(further, carried_on, color=BLUE, ls=(0, (3, 2)), lw=1)
-        if trunks is not None:
-            own = trunks.optima
-            along = np.geomspace(own["flops"].min(), own["flops"].max(), 30)
-            band = trunks.at(along)
-            if band["params_lo"].notna().all():
-                ax.fill_between(along, band["params_lo"], band["params_hi"], color=GREEN, alpha=0.18, lw=0)
-            label = f"Approach 1, Gemstones, undecayed, $N\\propto C^{{{trunks.a.value:.3f}}}$"
-            ax.plot(along, band["params"], color=GREEN, label=label)
+        own = trunks.optima
+        along = np.geomspace(own["flops"].min(), own["flops"].max(), 30)
+        band = trunks.at(along)
+        if band["params_lo"].notna().all():
+            ax.fill_between(along, band["params_lo"], band["params_hi"], color=GREEN, alpha=0.18, lw=0)
+        label = f"Approach 1, Gemstones, undecayed, $N\\propto C^{{{trunks.a.value:.3f}}}$"
+        ax.plot(along, band["params"], color=GREEN, label=label)
         for name, shade, dashes, label in (
             ("hoffmann", GREY, (0, (6, 2)), "Hoffmann's printed law"),
             ("besiroglu", INK, (0, (1.5, 1.2)), "its re-fit of 2024"),
