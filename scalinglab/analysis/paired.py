@@ -57,7 +57,7 @@ class Paired(Answer):
 
     @property
     def better(self) -> str | None:
-        """ "A" or "B" where the interval of the difference leaves out zero, else None."""
+        """Which recipe, "A" or "B", where the interval of the difference leaves out zero; else None."""
         if self.difference.hi < 0:
             return "B"
         return "A" if self.difference.lo > 0 else None
