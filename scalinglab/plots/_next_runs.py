@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scalinglab.fitting import Bootstrap, Fit
 
 _LABELS = {
-    "width": "interval left after one run there (share of now)",
+    "width": "share of the interval left",
     "gain_per_flop": "fall of ln(width) per FLOP",
 }
 # pale where a run tells nothing, so that marks stand out; the darkest end would hide them

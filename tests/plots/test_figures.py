@@ -1,7 +1,6 @@
 """What is drawn: units on the axes, curves equal to the fit's predictions, bands around them, marks in place."""
 
 import dataclasses
-import itertools
 import subprocess
 import sys
 
@@ -10,37 +9,13 @@ import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.contour import ContourSet
-from matplotlib.figure import Figure
 
 import scalinglab as sl
 from scalinglab import laws, plots
 from scalinglab.analysis import continual, equivalent_size, optimum
 from scalinglab.errors import InputError
 
-TRUE = {"E": 1.05, "A": 11.0, "alpha": 0.34, "B": 95.0, "beta": 0.40}
 SIZES = (11_000.0, 24_000.0, 49_000.0, 98_000.0)
-
-
-@pytest.fixture(scope="module")
-def runs() -> pd.DataFrame:
-    """A tiny ladder: four sizes, the smallest at nine horizons, half a percent of noise."""
-    rng = np.random.default_rng(1)
-    rows = []
-    for n in SIZES:
-        for d in (
-            np.array([0.25, 0.375, 0.5, 0.75, 1, 1.5, 2, 3, 4] if n == SIZES[0] else [0.25, 0.5, 1, 2]) * 1e6
-        ):
-            loss = TRUE["E"] + TRUE["A"] * n ** -TRUE["alpha"] + TRUE["B"] * d ** -TRUE["beta"]
-            rows.append((f"{n:.0f}", "branch", n, d, loss * np.exp(rng.normal(0, 0.005)), "nats/byte", 0.012))
-    names = ["trunk_id", "kind", "params", "tokens", "loss", "loss_unit", "loss_se"]
-    return sl.read_runs(pd.DataFrame(rows, columns=names))
-
-
-@pytest.fixture(scope="module")
-def fit(runs):
-    fit = sl.fit(laws.Chinchilla(), runs)
-    fit.bootstrap(200, seed=0)
-    return fit
 
 
 def polygons(ax):
@@ -122,12 +97,12 @@ def test_many_sizes_get_a_colour_bar_and_eight_curves(data_folder):
     assert ax.get_ylabel() == "loss (unit not given)"
 
 
-def test_given_constants_have_no_band_and_need_runs(runs):
-    given = sl.Fit.from_constants(laws.Chinchilla(), TRUE)
+def test_given_constants_have_no_band_and_need_runs(runs, truth):
+    given = sl.Fit.from_constants(laws.Chinchilla(), truth)
     ax = plots.loss_vs_tokens(given, runs)
     assert not polygons(ax)
     tokens, loss = ax.lines[1].get_data()
-    expected = TRUE["E"] + TRUE["A"] * SIZES[0] ** -TRUE["alpha"] + TRUE["B"] * tokens ** -TRUE["beta"]
+    expected = truth["E"] + truth["A"] * SIZES[0] ** -truth["alpha"] + truth["B"] * tokens ** -truth["beta"]
     np.testing.assert_allclose(loss, expected, rtol=1e-14)
     with pytest.raises(InputError, match="no run to draw: this fit's constants were given, so pass runs="):
         plots.loss_vs_tokens(given)
@@ -306,25 +281,8 @@ def test_equivalent_size_of_a_model_uses_the_fits_loss(fit):
 # Schedule and loss ----------------------------------------------------------------------------------------
 
 
-def training(branches=(500, 1000, 2000)):
-    """A WSD trunk and its branches, records every ten steps of 512 tokens, one held-out value at each end."""
-    steps = np.arange(10, 2001, 10)
-    base = 1.9 + 3.5 * (steps / 20 + 1) ** -0.55
-    trunk = {"tokens": steps * 512.0, "lr": np.minimum(steps / 50, 1) * 0.006, "loss": base + 0.2}
-    forks = {}
-    for end in branches:
-        own = np.arange(int(0.8 * end) + 10, end + 1, 10)
-        share = (own - 0.8 * end) / (0.2 * end)
-        loss = 1.9 + 3.5 * (own / 20 + 1) ** -0.55 + 0.2 * (1 - share)
-        held_out = np.where(own == end, loss + 0.03, np.nan)
-        forks[f"b{end}"] = {
-            "tokens": own * 512.0, "lr": 0.006 * (1 - np.sqrt(share)), "loss": loss, "eval_loss": held_out,
-        }  # fmt: skip
-    return trunk, forks
-
-
-def test_schedule_and_loss_marks_forks_and_ends():
-    trunk, branches = training()
+def test_schedule_and_loss_marks_forks_and_ends(training_records):
+    trunk, branches = training_records()
     ax = plots.schedule_and_loss(trunk, branches)
     draws_without_complaint(ax)
     rate = ax.figure.axes[-1]
@@ -346,8 +304,8 @@ def test_schedule_and_loss_marks_forks_and_ends():
     assert legend_texts(rate) == ["trunk", "branch (dark: short)", "fork", "branch end", "held-out loss"]
 
 
-def test_a_trunk_alone_and_a_list_of_branches():
-    trunk, branches = training()
+def test_a_trunk_alone_and_a_list_of_branches(training_records):
+    trunk, branches = training_records()
     ax = plots.schedule_and_loss(pd.DataFrame(trunk))
     draws_without_complaint(ax)
     assert len(ax.lines) == 2
@@ -355,8 +313,8 @@ def test_a_trunk_alone_and_a_list_of_branches():
     assert len(listed.lines) == len(plots.schedule_and_loss(trunk, branches).lines)
 
 
-def test_metrics_without_a_column_are_refused():
-    trunk, branches = training()
+def test_metrics_without_a_column_are_refused(training_records):
+    trunk, branches = training_records()
     del branches["b1000"]["lr"]
     with pytest.raises(InputError, match='the metrics of the branch b1000 have no column "lr"'):
         plots.schedule_and_loss(trunk, branches)
@@ -364,75 +322,7 @@ def test_metrics_without_a_column_are_refused():
         plots.schedule_and_loss({"tokens": [], "lr": [], "loss": []})
 
 
-# All figures ----------------------------------------------------------------------------------------------
-
-
-def every_figure(fit, runs):
-    found = continual(runs)
-    found.power.bootstrap(50, seed=0)
-    found.exponential.bootstrap(50, seed=0)
-    return {
-        "schedule_and_loss": lambda **ax: plots.schedule_and_loss(*training(), **ax),
-        "loss_vs_tokens": lambda **ax: plots.loss_vs_tokens(fit, **ax),
-        "residuals": lambda **ax: plots.residuals(fit, **ax),
-        "leverage": lambda **ax: plots.leverage(fit, flops=1e13, **ax),
-        "profile": lambda **ax: plots.profile(fit, **ax),
-        "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
-        "frontier": lambda **ax: plots.frontier(fit, **ax),
-        "continual": lambda **ax: plots.continual(found, runs, **ax),
-        "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
-        "isoflop": lambda **ax: plots.isoflop(runs, **ax),
-        "isoflop_optima": lambda **ax: plots.isoflop_optima(runs, **ax),
-        "overtraining": lambda **ax: plots.overtraining(fit, 1e12, **ax),
-        "inference_optimum": lambda **ax: plots.inference_optimum(fit, 1e8, flops=1e12, **ax),
-        "data_limited": lambda **ax: plots.data_limited(fit, 1e13, 1e6, **ax),
-    }
-
-
-def test_every_figure_draws_on_given_axes_in_both_styles(fit, runs):
-    figures = every_figure(fit, runs)
-    assert set(figures) == set(plots.KINDS)
-    for draw in figures.values():
-        ax = Figure().add_subplot()
-        assert draw(ax=ax) is ax
-        draws_without_complaint(ax)
-        with plots.style("paper"):
-            paper = draw()
-        assert paper.figure.get_figwidth() == 3.4
-        draws_without_complaint(paper)
-        assert draw().figure.get_figwidth() == 7
-
-
-@pytest.mark.parametrize("style", ["notebook", "paper"])
-def test_no_text_is_cut_off_and_none_overlaps(fit, runs, style):
-    for name, draw in every_figure(fit, runs).items():
-        with plots.style(style):
-            ax = draw()
-        draws_without_complaint(ax)
-        page = ax.figure.bbox.padded(3)
-        for each in ax.figure.axes:
-            for axis in (each.xaxis, each.yaxis):
-                boxes = tick_label_boxes(axis)
-                along = sorted((box.x0, box.x1) if axis is each.xaxis else (box.y0, box.y1) for box in boxes)
-                assert all(end < start for (_, end), (start, _) in itertools.pairwise(along)), name
-                for box in [*boxes, axis.label.get_window_extent()]:
-                    assert page.contains(box.x0, box.y0), name
-                    assert page.contains(box.x1, box.y1), name
-            if each.get_legend():
-                key = each.get_legend().get_window_extent()
-                assert page.contains(key.x0, key.y0), name
-                assert page.contains(key.x1, key.y1), name
-                assert not key.overlaps(each.get_window_extent().padded(-3)), name
-
-
-def tick_label_boxes(axis) -> list:
-    low, high = sorted(axis.get_view_interval())
-    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-    return [
-        tick.label1.get_window_extent()
-        for tick in ticks
-        if tick.label1.get_visible() and tick.label1.get_text()
-    ]
+# Styles and files ----------------------------------------------------------------------------------------
 
 
 def test_styles_leave_nothing_behind(fit):

@@ -1,12 +1,10 @@
 """Cost of a ladder and paired recipes: what is drawn is what the answers say."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 import scalinglab as sl
 from scalinglab import plots
@@ -94,33 +92,3 @@ def test_pairs_are_drawn_with_their_mean_and_its_band(found) -> None:
     assert texts[0] == "10B"
     assert texts[-1] == f"A, {m:.3g}× data"
     assert any(line.get_ydata()[0] == 0 for line in ax.lines if len(line.get_xdata()) == 2)
-
-
-@pytest.mark.parametrize("style", ["notebook", "paper"])
-def test_both_draw_on_given_axes_and_nothing_is_cut_off(found, style: str) -> None:
-    for draw in (lambda **ax: plots.ladder_cost(plan(QUICK), **ax), lambda **ax: plots.paired(found, **ax)):
-        own = Figure().add_subplot()
-        assert draw(ax=own) is own
-        draws_without_complaint(own)
-        with plots.style(style):
-            ax = draw()
-        draws_without_complaint(ax)
-        page = ax.figure.bbox.padded(3)
-        for each in ax.figure.axes:
-            for axis in (each.xaxis, each.yaxis):
-                low, high = sorted(axis.get_view_interval())
-                boxes = [
-                    tick.label1.get_window_extent()
-                    for tick in axis.get_major_ticks()
-                    if low <= tick.get_loc() <= high and tick.label1.get_text()
-                ]
-                along = sorted((box.x0, box.x1) if axis is each.xaxis else (box.y0, box.y1) for box in boxes)
-                assert all(end < start for (_, end), (start, _) in itertools.pairwise(along))
-                for box in [*boxes, axis.label.get_window_extent()]:
-                    assert page.contains(box.x0, box.y0)
-                    assert page.contains(box.x1, box.y1)
-            if each.get_legend():
-                key = each.get_legend().get_window_extent()
-                assert page.contains(key.x0, key.y0)
-                assert page.contains(key.x1, key.y1)
-                assert not key.overlaps(each.get_window_extent().padded(-3))

@@ -1,0 +1,136 @@
+"""Every figure of the catalogue: it draws on given axes and on its own, in both styles, and no text is cut off."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import scalinglab as sl
+from scalinglab import laws, plots
+from scalinglab.experiments.quickstart import STUDY
+
+NAMES = sorted({*plots.KINDS, "paired"})
+
+
+@pytest.fixture(scope="module")
+def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str, Callable[..., Any]]:
+    """Name -> draw(ax=…), the answers already found."""
+    trunk, branches = training_records()
+    found = sl.continual(runs)
+    valleys = sl.isoflop(runs, resamples=50)
+    curves = many_sizes()
+    enveloped, crossed = sl.envelope(curves, resamples=50), sl.crossings(curves)
+    swept = sweep()
+    settings, lines = sl.batch_lr(swept, resamples=50), sl.iso_loss(swept, resamples=20)
+    planned, following = sl.plan(STUDY), sl.next_runs(fit, 2e12, density=4, beyond=np.inf)
+    compared = sl.paired(runs, runs.assign(loss=0.995 * runs["loss"]), resamples=50)
+    influences = sl.influence(fit, flops=1e13)
+    return {
+        "schedule_and_loss": lambda **ax: plots.schedule_and_loss(trunk, branches, **ax),
+        "loss_vs_tokens": lambda **ax: plots.loss_vs_tokens(fit, **ax),
+        "residuals": lambda **ax: plots.residuals(fit, **ax),
+        "leverage": lambda **ax: plots.leverage(fit, found=influences, **ax),
+        "profile": lambda **ax: plots.profile(fit, **ax),
+        "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
+        "frontier": lambda **ax: plots.frontier(fit, **ax),
+        "continual": lambda **ax: plots.continual(found, runs, **ax),
+        "equivalent_size": lambda **ax: plots.equivalent_size(fit, 1.75, 11_000.0, **ax),
+        "isoflop": lambda **ax: plots.isoflop(valleys, **ax),
+        "isoflop_optima": lambda **ax: plots.isoflop_optima(valleys, **ax),
+        "envelope": lambda **ax: plots.envelope(enveloped, **ax),
+        "crossings": lambda **ax: plots.crossings(crossed, **ax),
+        "overtraining": lambda **ax: plots.overtraining(fit, 1e12, **ax),
+        "inference_optimum": lambda **ax: plots.inference_optimum(fit, 1e8, flops=1e12, **ax),
+        "data_limited": lambda **ax: plots.data_limited(fit, 1e13, 1e6, **ax),
+        "batch_lr": lambda **ax: plots.batch_lr(settings, **ax),
+        "batch_lr_valley": lambda **ax: plots.batch_lr_valley(settings, **ax),
+        "iso_loss": lambda **ax: plots.iso_loss(lines, **ax),
+        "iso_loss_law": lambda **ax: plots.iso_loss_law(lines, **ax),
+        "ladder_cost": lambda **ax: plots.ladder_cost(planned, **ax),
+        "next_runs": lambda **ax: plots.next_runs(fit, following, **ax),
+        "paired": lambda **ax: plots.paired(compared, **ax),
+    }
+
+
+def many_sizes() -> pd.DataFrame:
+    """Noise-free curves of twelve sizes under a known law."""
+    law = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
+    parts = []
+    for n in np.geomspace(1e7, 1e10, 12):
+        d = np.geomspace(n, 400 * n, 40)
+        loss = laws.Chinchilla().predict(law, params=n, tokens=d)
+        parts.append(pd.DataFrame({"run_id": f"{n:.4g}", "params": n, "tokens": d, "loss": loss}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def sweep() -> pd.DataFrame:
+    """Learning rate × batch in eight cells, each a quadratic valley with its optimum inside."""
+    rng = np.random.default_rng(0)
+    n, d, lr, batch = (
+        a.ravel()
+        for a in np.meshgrid(
+            [1e4, 4e4], 1e6 * 2.0 ** np.arange(4), 2.0 ** np.arange(-10, -4), 2.0 ** np.arange(7, 13)
+        )
+    )
+    u, v = np.log(lr) - np.log(3 * n**-0.6), np.log(batch) - np.log(0.5 * d**0.5)
+    loss = (1 + 8 * n**-0.3 + 60 * d**-0.35) * np.exp(0.01 * (u * u + v * v) + rng.normal(0, 5e-4, n.size))
+    return pd.DataFrame({"params": n, "tokens": d, "loss": loss, "lr": lr, "batch_tokens": batch})
+
+
+def test_the_catalogue_is_covered(figures: dict[str, Any]) -> None:
+    assert sorted(figures) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_draws_on_given_axes_and_in_the_paper_style(figures: dict[str, Any], name: str) -> None:
+    ax = Figure().add_subplot()
+    assert figures[name](ax=ax) is ax
+    draws_without_complaint(ax)
+    with plots.style("paper"):
+        paper = figures[name]()
+    assert paper.figure.get_figwidth() == 3.4
+    nothing_is_cut_off(paper)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_the_notebook_style_no_text_is_cut_off(figures: dict[str, Any], name: str) -> None:
+    ax = figures[name]()
+    assert ax.figure.get_figwidth() == 7
+    nothing_is_cut_off(ax)
+
+
+def draws_without_complaint(ax: Any) -> None:
+    """Layout included: text too large for the figure would warn, and warnings are errors here."""
+    ax.figure.canvas.figure.draw_without_rendering()
+
+
+def nothing_is_cut_off(ax: Any) -> None:
+    draws_without_complaint(ax)
+    page = ax.figure.bbox.padded(3)
+    for each in ax.figure.axes:
+        for axis in (each.xaxis, each.yaxis):
+            boxes = tick_label_boxes(axis)
+            along = sorted((box.x0, box.x1) if axis is each.xaxis else (box.y0, box.y1) for box in boxes)
+            assert all(end < start for (_, end), (start, _) in itertools.pairwise(along))
+            for box in [*boxes, axis.label.get_window_extent()]:
+                assert page.contains(box.x0, box.y0)
+                assert page.contains(box.x1, box.y1)
+        if each.get_legend():
+            key = each.get_legend().get_window_extent()
+            assert page.contains(key.x0, key.y0)
+            assert page.contains(key.x1, key.y1)
+            assert not key.overlaps(each.get_window_extent().padded(-3))
+
+
+def tick_label_boxes(axis: Any) -> list[Any]:
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [
+        tick.label1.get_window_extent()
+        for tick in ticks
+        if tick.label1.get_visible() and tick.label1.get_text()
+    ]
