@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scalinglab._version import __version__
 
 if TYPE_CHECKING:
-    from scalinglab import laws, plots
+    from scalinglab import analysis, laws, plots
     from scalinglab.analysis.continual import continual
     from scalinglab.analysis.crossing import crossing, crossings
     from scalinglab.analysis.envelope import envelope
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # public name -> where it lives; a module when the name is empty
 _FACE = {
+    "analysis": "scalinglab.analysis",
     "laws": "scalinglab.laws",
     "plots": "scalinglab.plots",
     "batch_lr": "scalinglab.analysis:batch_lr",
@@ -75,6 +76,7 @@ __all__ = [
     "Likelihood",
     "Squared",
     "__version__",
+    "analysis",
     "backtest",
     "batch_lr",
     "compare",

@@ -126,10 +126,11 @@ class BatchLr(Answer):
         d, b = self.draws, self.batch_at
         lr = math.exp(math.log(self.lr_c.value) + a * u + self.lr_tokens.value * v)
         batch = math.exp(b["ln_k"] + b["m"] * v + b["n"] * u)
-        return (
-            estimate(lr, np.exp((d["ln_c"] + d["a"] * u + d["b"] * v).to_numpy()), self.level),
-            estimate(batch, np.exp((d["ln_k"] + d["m"] * v + d["n"] * u).to_numpy()), self.level),
-        )
+        with np.errstate(over="ignore"):  # of laws that few cells leave open, a draw may reach infinity
+            return (
+                estimate(lr, np.exp((d["ln_c"] + d["a"] * u + d["b"] * v).to_numpy()), self.level),
+                estimate(batch, np.exp((d["ln_k"] + d["m"] * v + d["n"] * u).to_numpy()), self.level),
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
