@@ -75,7 +75,7 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         tables={"Approach 2 by how the runs are binned": others, "Each budget": valleys.table()},
         figures={
             "chinchilla": lambda: approaches_figure(valleys, fit, trunks),
-            "chinchilla-valleys": lambda: _plots().isoflop(valleys),
+            "chinchilla-valleys": lambda: _plots().isoflop(valleys, runs.assign(loss_unit="nats/token")),
         },
         notes=(
             f"Intervals at {LEVEL:.0%}, as Hoffmann's, who drew four fifths of their runs a hundred times.",

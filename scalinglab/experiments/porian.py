@@ -199,7 +199,7 @@ def valleys_figure(answer: IsoFlop, ax: Axes | None = None) -> Axes:
     """The valleys near their floors: losses far above them are cut off."""
     from scalinglab import plots
 
-    ax = plots.isoflop(answer, ax=ax)
+    ax = plots.isoflop(answer, pd.DataFrame({"loss_unit": ["nats/token"]}), ax=ax)
     low = float(np.nanmin(answer.rows[["loss", "law_loss"]].to_numpy()))
     high = float(np.nanmax(answer.rows[["loss", "law_loss"]].to_numpy()))
     ax.set_ylim(0.97 * low, 1.08 * high)
