@@ -9,6 +9,7 @@ which is solved by bisection on log N. Muennighoff's law of repeated data has a 
 other law is scanned along the line and its slope bisected.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,11 @@ def optimal_params_tokens(
     variables = tuple(law.variables)
     if not {"params", "tokens"} <= set(variables):
         raise InputError(f"{law.name} is not a law in params and tokens, so it has no optimum of them")
+    for name in fixed:
+        if name not in variables:
+            near = difflib.get_close_matches(name, [*variables, "cost", "level", "boot", "beyond"], n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"its variables are {', '.join(variables)}"
+            raise InputError(f"{law.name} has no variable {name!r}; {hint}")
     missing = [v for v in variables if v not in ("params", "tokens", *fixed)]
     if missing:
         raise InputError(f"{law.name} needs {missing[0]!r} too: its optimum depends on it")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from scalinglab.analysis.checks import check_level
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
-from scalinglab.errors import InputError, callers_level
+from scalinglab.errors import callers_level
 
 if TYPE_CHECKING:
     from scalinglab.fitting import Bootstrap, Fit
@@ -41,12 +42,20 @@ class Answer:
 
     level: float = 0.9
     """Of every interval."""
+    loss_unit: str = ""
+    """Of every loss, where the rows behind the answer tell it."""
     notes: tuple[str, ...] = ()
     """What the answer rests on and what to beware of, a sentence each."""
 
     def headline(self) -> str:
         """The answer in a sentence."""
         raise NotImplementedError
+
+    def about_intervals(self, found: Estimate, more: str = "") -> str:
+        """ " (90% intervals)" for the end of a sentence, where `found` has one; `more` is said either way."""
+        said = [] if math.isnan(found.lo) else [f"{self.level:.0%} intervals"]
+        said += [more] if more else []
+        return f" ({'; '.join(said)})" if said else ""
 
     def table(self) -> pd.DataFrame:
         """One row a figure: value, lo, hi, unit; or the answer's own rows."""
@@ -57,7 +66,9 @@ class Answer:
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, Estimate):
-                found[each.name] = (value.value, value.lo, value.hi, each.metadata.get("unit", ""))
+                unit = each.metadata.get("unit", "")
+                unit = self.loss_unit if unit == "loss" and self.loss_unit else unit
+                found[each.name] = (value.value, value.lo, value.hi, unit)
         frame = pd.DataFrame.from_dict(found, orient="index", columns=["value", "lo", "hi", "unit"])
         frame.index.name = "quantity"
         return frame
@@ -121,25 +132,28 @@ def carried(
     """Figures of the constants, with their intervals carried through from the bootstrap.
 
     ask: from constants (numbers, or a frame of k draws) to named figures (numbers, or arrays (k,)). A draw in which
-    a term has vanished may give infinities and NaN; a NaN counts as +inf. Returns name -> Estimate.
+    a term has vanished may give infinities and NaN; a NaN counts half at each end (see `estimate`). Returns
+    name -> Estimate.
     """
-    if not 0 < level < 1:
-        raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
+    check_level(level)
     with np.errstate(all="ignore"):
         values = ask(fit.constants)
         draws: Mapping[str, Any] = ask(boot.constants) if boot is not None else dict.fromkeys(values)
     return {name: estimate(float(np.squeeze(value)), draws[name], level) for name, value in values.items()}
 
 
-def extrapolation(fit: "Fit", params: Any, tokens: Any) -> float:
-    """Decades of N, D or N·D beyond the fitted rows, the largest over the points; 0 inside or without rows."""
+def extrapolation(fit: "Fit", params: Any, tokens: Any, **fixed: float) -> float:
+    """Decades of N, D or N·D beyond the fitted rows, the largest over the points; 0 inside or without rows.
+
+    fixed: further variables of the law, as they were asked for.
+    """
     if not fit.domain:
         return 0.0
     with np.errstate(all="ignore"):
         extra: dict[str, Any] = {
             v: fit.domain[v][1] for v in fit.law.variables if v not in ("params", "tokens")
         }
-        asked_at = {"params": params, "tokens": tokens} | extra
+        asked_at = {"params": params, "tokens": tokens} | extra | fixed
         given = {v: asked_at[v] for v in fit.law.variables}
         far = fit.predict(**given)["extrapolation"].to_numpy()
     return float(np.nan_to_num(far, nan=0.0).max(initial=0.0))

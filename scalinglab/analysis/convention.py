@@ -140,7 +140,10 @@ def _interpolated(name: str, per_token: Iterable[tuple[float, float]]) -> Conven
     def function(params: Any, tokens: Any) -> Any:
         u = np.log(params)
         beyond = np.maximum(u - log_n[-1], 0.0) + np.minimum(u - log_n[0], 0.0)
-        return 6.0 * params * (1.0 + np.interp(u, log_n, excess) * np.exp(-0.5 * beyond)) * tokens
+        grown, share = np.exp(-0.5 * beyond), np.interp(u, log_n, excess)
+        # what is counted but not computed takes ever more of N downwards, and never all of it
+        left = np.exp(np.log1p(np.minimum(share, 0.0)) * grown)
+        return 6.0 * params * (np.maximum(share, 0.0) * grown + left) * tokens
 
     return Convention(name, function)
 

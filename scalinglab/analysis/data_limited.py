@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import FAR, elasticities, optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.checks import fit_notes, loss_unit, positive_number
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.reach import cheapest
@@ -102,7 +103,7 @@ def data_limited(
     that is not positive, R_D or R_N with a fit that has its own.
     """
     budget, counted_by, boot = positive_budget(flops), convention(cost, fit.rows), own_boot(fit, boot)
-    unique = _positive(unique_tokens, "unique_tokens")
+    unique = positive_number(unique_tokens, "unique_tokens")
     repeating, notes = repeating_law(fit, R_D, R_N)
     if counted_by is not SIX_ND:
         artefact = (
@@ -115,11 +116,13 @@ def data_limited(
         return figures_of(repeating(constants), unique, budget, counted_by)
 
     found = carried(fit, boot, level, ask)
-    far = extrapolation(fit, found["params"].value, found["tokens"].value)
+    asked = {"unique_tokens": unique} if "unique_tokens" in fit.law.variables else {}
+    far = extrapolation(fit, found["params"].value, found["tokens"].value, **asked)
+    notes += fit_notes(fit, boot)
     notes += beyond_note(far, beyond, "the data-limited optimum")
     return DataLimited(
         flops=budget, cost=counted_by.name, unique_tokens=unique, level=level, extrapolation=far,
-        notes=notes, **found,
+        loss_unit=loss_unit(fit), notes=notes, **found,
     )  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def data_limited_curve(
     Columns flops and the figures of DataLimited, each with _lo and _hi. Errors as in `data_limited`.
     """
     counted_by, boot = convention(cost, fit.rows), own_boot(fit, boot)
-    unique = _positive(unique_tokens, "unique_tokens")
+    unique = positive_number(unique_tokens, "unique_tokens")
     repeating, _ = repeating_law(fit, R_D, R_N)
     rows = []
     for each in np.atleast_1d(np.asarray(flops, float)):
@@ -169,8 +172,8 @@ def repeating_law(fit: "Fit", r_d: float | None, r_n: float | None) -> tuple[Any
             f"{law.name} does not say what repeated tokens are worth: fit laws.DataConstrained or laws.Chinchilla"
         )
     stars = (
-        R_D if r_d is None else _positive(r_d, "R_D"),
-        R_N if r_n is None else _positive(r_n, "R_N"),
+        R_D if r_d is None else positive_number(r_d, "R_D", "15.39"),
+        R_N if r_n is None else positive_number(r_n, "R_N", "5.31"),
     )
     whose = (
         "as published (Muennighoff et al. 2023), fitted to other text and models"
@@ -213,13 +216,3 @@ def figures_of(c: Repeating, unique: float, flops: float, cost: Convention) -> d
             "worth_compute": np.minimum(cost(n_equal, d_equal) / flops, 1.0),
             "least_loss": c.E + c.A * most_n**-c.alpha + c.B * most_d**-c.beta,
         }
-
-
-def _positive(value: float, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is a positive number, not {value!r}") from None
-    if not (number > 0 and math.isfinite(number)):
-        raise InputError(f"{name} is a positive number, not {value!r}")
-    return number

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.checks import fit_notes, loss_unit, positive_number
 from scalinglab.analysis.estimate import Estimate
 from scalinglab.errors import InputError
 
@@ -84,6 +85,14 @@ def equivalent_size(
         raise InputError(
             "a law of N alone is the loss of models at one D/N: give that as tokens_per_param= and a loss to read"
         )
+    params, tokens, loss = (
+        None if given is None else positive_number(given, what, example)
+        for given, what, example in (
+            (params, "params", "1e9"),
+            (tokens, "tokens", "1e12"),
+            (loss, "a loss", "2.41"),
+        )
+    )
     law: Any = fit.law
     boot = own_boot(fit, boot)
 
@@ -94,8 +103,6 @@ def equivalent_size(
         return np.broadcast_to(np.asarray(given, float), shape)
 
     value = float(own(fit.constants))
-    if not (value > 0 and math.isfinite(value)):
-        raise InputError(f"a loss must be a positive number, not {value:g}")
     _check_reached(law, fit.constants, value, rule)
 
     def ask(constants: Any) -> dict[str, Any]:
@@ -114,8 +121,8 @@ def equivalent_size(
     if bytes_per_token is not None:
         name += f" bytes, {tokens_per_param:g} tokens of {bytes_per_token:g}"
     return EquivalentSize(
-        loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far,
-        notes=beyond_note(far, beyond, "the equivalent model"), **found,
+        loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far, loss_unit=loss_unit(fit),
+        notes=(*fit_notes(fit, boot), *beyond_note(far, beyond, "the equivalent model")), **found,
     )  # fmt: skip
 
 
@@ -130,11 +137,10 @@ def read_rule(
                 "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"
             )
         return "optimal"
-    if not (isinstance(rule, int | float) and rule > 0 and math.isfinite(rule)):
-        raise InputError(f'tokens_per_param is a positive number or "optimal", not {tokens_per_param!r}')
-    if bytes_per_token is not None and not bytes_per_token > 0:
-        raise InputError(f"bytes_per_token is a positive number, not {bytes_per_token!r}")
-    return float(rule) * (bytes_per_token or 1.0)
+    ratio = positive_number(rule, 'tokens_per_param (if not "optimal")', "20")
+    return ratio * (
+        1.0 if bytes_per_token is None else positive_number(bytes_per_token, "bytes_per_token", "4")
+    )
 
 
 def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> None:
@@ -142,6 +148,11 @@ def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> 
     n = frontier_size(law, constants, np.asarray(loss, float), rule)
     if not np.isfinite(n):
         floor = float(frontier_loss(law, constants, np.exp(_LOG_N[1]), rule))
+        if math.isnan(floor):
+            raise InputError(
+                "a term of the law has vanished in this fit, so it has no compute-optimal line: give tokens_per_param= "
+                "as a number"
+            )
         raise InputError(
             f"no size reaches a loss of {loss:.4g}: on this frontier the fit's loss never falls below "
             f"{floor:.4g}"

@@ -41,12 +41,20 @@ class Estimate:
 
 
 def estimate(value: float, draws: NDArray[np.float64] | None, level: float) -> Estimate:
-    """A value with the percentile interval of its bootstrap draws; a draw that is not a number counts as +inf."""
+    """A value with the percentile interval of its bootstrap draws.
+
+    A draw that is not a number speaks for neither side: half of them count at each end, which for a quantity that is
+    never negative is 0 and infinity.
+    """
     if draws is None:
         return Estimate(float(value))
     tail = (1 - level) / 2
+    known = np.sort(draws[~np.isnan(draws)])
+    lost = len(draws) - len(known)
+    if lost:
+        bottom = 0.0 if len(known) and known[0] >= 0 else -np.inf
+        known = np.concatenate([np.full(lost // 2, bottom), known, np.full(lost - lost // 2, np.inf)])
     # "higher" and "lower" pick draws: interpolating towards an infinite one would give NaN
-    known = np.where(np.isnan(draws), np.inf, draws)
     lo = float(np.quantile(known, tail, method="lower"))
     hi = float(np.quantile(known, 1 - tail, method="higher"))
     return Estimate(float(value), lo, hi)
@@ -54,6 +62,8 @@ def estimate(value: float, draws: NDArray[np.float64] | None, level: float) -> E
 
 def count_text(value: float, digits: int = 3) -> str:
     """12,345 as 12.3k; powers of ten beyond T and below 0.01."""
+    if math.isnan(value):
+        return "not known"
     if not math.isfinite(value):
         return "unbounded" if value > 0 else "none"
     if value >= 1e15 or 0 < value < 0.01:
@@ -67,6 +77,8 @@ def count_text(value: float, digits: int = 3) -> str:
 
 def number_text(value: float, digits: int = 3) -> str:
     """0.0347 as 0.0347, 12,345 as 1.23e+04; `digits` of them."""
+    if math.isnan(value):
+        return "not known"
     if not math.isfinite(value):
         return "unbounded" if value > 0 else "none"
     if value and not 1e-3 <= abs(value) < 1e4:

@@ -65,13 +65,17 @@ HARDWARE: dict[str, Hardware] = {
 """By name: dense bf16 peak of one device from its maker's data sheet. Prices change too fast to be kept here."""
 
 
-def hardware(what: "str | Hardware", mfu: float | None = None, price: float | None = None) -> Hardware:
+def hardware(
+    what: "str | float | Hardware", mfu: float | None = None, price: float | None = None
+) -> Hardware:
     """Hardware from its name, or from its peak in FLOP/s ("1.5e14"), with the MFU and price given.
 
     Raises InputError for an unknown name or impossible numbers.
     """
     if isinstance(what, Hardware):
         found = what
+    elif not isinstance(what, str):
+        found = Hardware(f"{float(what):.3g} FLOP/s", float(what))
     elif what.lower() in HARDWARE:
         found = HARDWARE[what.lower()]
     else:

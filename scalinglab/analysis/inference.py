@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.checks import fit_notes, loss_unit
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.hardware import Hardware, hardware
@@ -106,8 +107,8 @@ def inference_optimum(
     flops: float | None = None,
     budget: float | None = None,
     cost: Cost = "6ND",
-    train_on: str | Hardware | None = None,
-    serve_on: str | Hardware | None = None,
+    train_on: str | float | Hardware | None = None,
+    serve_on: str | float | Hardware | None = None,
     unit: Unit | None = None,
     level: float = 0.9,
     boot: "Bootstrap | None" = None,
@@ -135,14 +136,18 @@ def inference_optimum(
         return _figures(law, constants, counted, tokens_served, prices, terms, target)
 
     found = carried(fit, boot, level, ask)
+    if not (math.isfinite(found["total"].value) and 0 < found["params"].value < math.inf):
+        raise InputError(
+            "a term of the law has vanished in this fit, or the target lies beyond it: no model is the cheapest"
+        )
     lost = 0.0
     if boot is not None and name == "loss":
         lost = float(np.mean(reducible(law, boot.constants, target) == 0.0))
     far = extrapolation(fit, found["params"].value, found["tokens"].value)
-    notes = (*prices.notes, *beyond_note(far, beyond, "the inference-aware optimum"))
+    notes = (*prices.notes, *fit_notes(fit, boot), *beyond_note(far, beyond, "the inference-aware optimum"))
     return InferenceOptimum(
         served=tokens_served, unit=prices.unit, cost=counted.name, level=level, unreachable=lost,
-        extrapolation=far, notes=notes, **found,
+        extrapolation=far, notes=notes, loss_unit=loss_unit(fit), **found,
     )  # fmt: skip
 
 
@@ -154,8 +159,8 @@ def inference_curve(
     params: float | None = None,
     flops: float | None = None,
     cost: Cost = "6ND",
-    train_on: str | Hardware | None = None,
-    serve_on: str | Hardware | None = None,
+    train_on: str | float | Hardware | None = None,
+    serve_on: str | float | Hardware | None = None,
     unit: Unit | None = None,
     level: float = 0.9,
     boot: "Bootstrap | None" = None,
@@ -260,7 +265,9 @@ def _target(law: Any, given: dict[str, float | None]) -> tuple[str, float]:
     return name, float(value)
 
 
-def prices_of(train_on: str | Hardware | None, serve_on: str | Hardware | None, unit: Unit | None) -> Prices:
+def prices_of(
+    train_on: str | float | Hardware | None, serve_on: str | float | Hardware | None, unit: Unit | None
+) -> Prices:
     """What a FLOP costs in each place. Raises InputError where the unit needs hardware or a price not given."""
     if unit is not None and unit not in UNITS:
         raise InputError(f"a cost is counted in {', '.join(UNITS)}, not {unit!r}")

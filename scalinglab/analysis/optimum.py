@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.checks import fit_notes, loss_unit
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate
 from scalinglab.errors import InputError
@@ -38,11 +39,12 @@ class Optimum(Answer):
     """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
     def headline(self) -> str:
-        far = f"; {self.extrapolation:.1f} decades beyond the data" if self.extrapolation > 0 else ""
+        far = f"{self.extrapolation:.1f} decades beyond the data" if self.extrapolation > 0 else ""
+        unit = f" {self.loss_unit}" if self.loss_unit else ""
         return (
             f"C = {self.flops:.3g} FLOPs ({self.cost}): N {self.params.text(True)} parameters, D "
-            f"{self.tokens.text(True)} tokens, D/N {self.ratio.text(True)}, loss {self.loss} "
-            f"({self.level:.0%} intervals{far})"
+            f"{self.tokens.text(True)} tokens, D/N {self.ratio.text(True)}, loss {self.loss}{unit}"
+            f"{self.about_intervals(self.params, far)}"
         )
 
 
@@ -82,9 +84,27 @@ def _at(
         return {"params": n, "tokens": d, "ratio": d / n, "loss": loss}
 
     found = carried(fit, boot, level, ask)
-    far = extrapolation(fit, found["params"].value, found["tokens"].value)
-    notes = () if beyond is None else beyond_note(far, beyond, "the optimum")
-    return Optimum(flops=flops, cost=cost.name, level=level, extrapolation=far, notes=notes, **found)
+    n, d = found["params"].value, found["tokens"].value
+    far = extrapolation(fit, n, d, **fixed)
+    notes: tuple[str, ...] = ()
+    if beyond is not None:
+        notes = (*fit_notes(fit, boot), *vanished_note(n, d), *beyond_note(far, beyond, "the optimum"))
+    return Optimum(
+        flops=flops,
+        cost=cost.name,
+        level=level,
+        loss_unit=loss_unit(fit),
+        extrapolation=far,
+        notes=notes,
+        **found,
+    )
+
+
+def vanished_note(params: float, tokens: float) -> tuple[str, ...]:
+    """What an optimum at zero or infinity means."""
+    if 0 < params < math.inf and 0 < tokens < math.inf:
+        return ()
+    return ("A term of the law has vanished in this fit, so no size is the best: N and D go to an edge.",)
 
 
 # ---- how it grows ---------------------------------------------------------------------------------
@@ -110,7 +130,7 @@ class Scaling(Answer):
     """η = (β−α)/(α+β)."""
 
     def headline(self) -> str:
-        return f"N_opt grows as C^{self.a}, D_opt as C^{self.b} ({self.level:.0%} intervals, C = 6ND)"
+        return f"N_opt grows as C^{self.a}, D_opt as C^{self.b}{self.about_intervals(self.a, 'C = 6ND')}"
 
 
 def scaling(fit: "Fit", level: float = 0.9, boot: "Bootstrap | None" = None) -> Scaling:
@@ -121,8 +141,9 @@ def scaling(fit: "Fit", level: float = 0.9, boot: "Bootstrap | None" = None) -> 
     if not hasattr(fit.law, "standard"):
         raise InputError(f"{fit.law.name} is not of Chinchilla's form, so it has no a, b, G, K² and η")
     law: Any = fit.law
-    found = carried(fit, own_boot(fit, boot), level, lambda constants: _scaling(law.standard(constants)))
-    return Scaling(**found, level=level)
+    boot = own_boot(fit, boot)
+    found = carried(fit, boot, level, lambda constants: _scaling(law.standard(constants)))
+    return Scaling(**found, level=level, notes=fit_notes(fit, boot))
 
 
 def _scaling(c: Any) -> dict[str, Any]:
@@ -175,6 +196,8 @@ class Frontier(Answer):
     def headline(self) -> str:
         first, last = self.flops.iloc[0], self.flops.iloc[-1]
         grown = "" if math.isnan(self.a.value) else f": N_opt grows as C^{self.a}, D_opt as C^{self.b}"
+        if len(self.rows) == 1:
+            return f"One budget, {first:.3g} FLOPs ({self.cost})"
         return f"{len(self.rows)} budgets from {first:.2g} to {last:.2g} FLOPs ({self.cost}){grown}"
 
 
@@ -196,6 +219,7 @@ def frontier(
     if not budgets:
         raise InputError("a frontier needs at least one budget in FLOPs")
     counted, boot = convention(cost, fit.rows), own_boot(fit, boot)
+    law: Any = fit.law
     rows = []
     for budget in budgets:
         best = _at(fit, budget, counted, level, boot, None, fixed)
@@ -209,6 +233,8 @@ def frontier(
         span = math.log(budgets[-1] / budgets[0])
 
         def grown(constants: Any) -> dict[str, Any]:
+            if counted is SIX_ND and hasattr(law, "exponents"):  # also where a term has vanished
+                return dict(zip("ab", law.exponents(constants), strict=True))
             (n0, d0), (n1, d1) = (
                 optimal_params_tokens(fit.law, constants, c, counted, **fixed)
                 for c in (budgets[0], budgets[-1])
@@ -218,13 +244,19 @@ def frontier(
         slopes = carried(fit, boot, level, grown)
     frame = pd.DataFrame(rows)
     far = frame["extrapolation"].max()
-    notes = beyond_note(float(far), beyond, f"the frontier at {budgets[-1]:.2g} FLOPs")
+    last = frame.iloc[-1]
+    notes = (
+        *fit_notes(fit, boot),
+        *vanished_note(last["params"], last["tokens"]),
+        *beyond_note(float(far), beyond, f"the frontier at {budgets[-1]:.2g} FLOPs"),
+    )
     closed = counted is SIX_ND and hasattr(fit.law, "standard")
     return Frontier(
         cost=counted.name,
         rows=frame,
         scaling=scaling(fit, level, boot) if closed else None,
         level=level,
+        loss_unit=loss_unit(fit),
         notes=notes,
         **slopes,
     )

@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.checks import fit_notes, loss_unit
 from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.optimum import vanished_note
 from scalinglab.analysis.reach import loss_of, measure_of, smallest_params, tokens_for
 from scalinglab.errors import InputError
 
@@ -121,11 +123,23 @@ def overtraining(
             row[name] = value.value
             if not exact:
                 row |= {f"{name}_lo": value.lo, f"{name}_hi": value.hi}
-        far = extrapolation(fit, found["params"].value, found["tokens"].value)
+        far = extrapolation(fit, found["params"].value, found["tokens"].value, **fixed)
         rows.append(row | {"extrapolation": far})
     frame = pd.DataFrame(rows)
-    notes = beyond_note(float(frame["extrapolation"].max()), beyond, "the furthest of these models")
-    return Overtraining(flops=budget, cost=counted.name, rows=frame, level=level, notes=notes, **best)
+    notes = (
+        *fit_notes(fit, boot),
+        *vanished_note(best["params"].value, best["tokens"].value),
+        *beyond_note(float(frame["extrapolation"].max()), beyond, "the furthest of these models"),
+    )
+    return Overtraining(
+        flops=budget,
+        cost=counted.name,
+        rows=frame,
+        level=level,
+        loss_unit=loss_unit(fit),
+        notes=notes,
+        **best,
+    )
 
 
 def _best(law: Any, constants: Any, flops: float, cost: Convention, fixed: Any) -> dict[str, Any]:

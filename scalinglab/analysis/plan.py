@@ -10,6 +10,7 @@ the trunk is O(mC), and of the m² only the share f is left, so that the saving 
 """
 
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from scalinglab.analysis.answer import Answer
+from scalinglab.analysis.checks import positive_number
 from scalinglab.analysis.estimate import count_text, number_text
 from scalinglab.analysis.hardware import Hardware
 from scalinglab.analysis.hardware import hardware as hardware_of
@@ -125,7 +127,7 @@ def plan(
     decay_share: float | None = None,
     decay: Decay = "inside",
     cost: Literal["6ND", "exact"] | None = None,
-    hardware: str | Hardware | None = None,
+    hardware: str | float | Hardware | None = None,
     mfu: float | None = None,
     price: float | None = None,
 ) -> Plan:
@@ -184,7 +186,7 @@ def ladder_saving(horizons: Sequence[float], decay_share: float, decay: Decay = 
     Equally spaced horizons 1..n, decay inside: n(n+1)/2 over (1−f)·n + f·n(n+1)/2.
     """
     _check_share(decay_share)
-    h, f = [_positive(each, "a horizon", "tokens such as 2e9") for each in horizons], decay_share
+    h, f = [positive_number(each, "a horizon", "2e9") for each in _listed(horizons)], decay_share
     if not h:
         raise InputError("a ladder needs at least one horizon")
     if decay == "inside":
@@ -236,12 +238,9 @@ def _of_numbers(
         raise InputError(f'a decay lies "inside" its horizon or is "appended" beyond it, not {decay!r}')
     if (tokens is None) == (per_param is None):
         raise InputError("plain sizes need their horizons: give either tokens= or tokens_per_param=")
-    try:
-        sizes = sorted(_positive(n, "a size", "parameters such as 1e9") for n in params)
-    except TypeError:
-        raise InputError(f"a plan takes a study file, a Study or a list of sizes, not {params!r}") from None
+    sizes = sorted(positive_number(n, "a size in parameters") for n in _listed(params))
     given = tokens if tokens is not None else per_param
-    horizons = sorted(_positive(h, "a horizon", "tokens such as 2e9") for h in given or ())
+    horizons = sorted(positive_number(h, "a horizon", "2e9") for h in _listed(() if given is None else given))
     for values, what in ((sizes, "size"), (horizons, "horizon")):
         if not values:
             raise InputError(f"a ladder needs at least one {what}")
@@ -299,7 +298,7 @@ def _notes(counted: str, share: float, decay: Decay, device: Hardware | None) ->
     return tuple(notes)
 
 
-def _device(what: str | Hardware | None, mfu: float | None, price: float | None) -> Hardware | None:
+def _device(what: str | float | Hardware | None, mfu: float | None, price: float | None) -> Hardware | None:
     if what is not None:
         return hardware_of(what, mfu, price)
     for name, value in (("mfu", mfu), ("price", price)):
@@ -308,18 +307,13 @@ def _device(what: str | Hardware | None, mfu: float | None, price: float | None)
     return None
 
 
-def _positive(value: Any, what: str, such: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (number > 0 and math.isfinite(number)):
-        raise InputError(f"{what} must be a positive number of {such}, not {value!r}")
-    return number
+def _listed(values: Any) -> list[Any]:
+    """One value or several, as they are."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
 def _check_share(share: float) -> None:
-    if not 0 < share < 1:
+    if not (isinstance(share, numbers.Real) and 0 < share < 1):
         raise InputError(f"decay_share is a share between 0 and 1, such as 0.1, not {share!r}")
 
 

@@ -25,7 +25,16 @@ MOST_ROWS = 20_000  # a larger table is left out: predictions stay, a new bootst
 
 
 def write(fit: "Fit", path: Path) -> Path:
-    keep = [*fit.law.variables, fit.law.target, "flops_exact", "run_id", "trunk_id", "eval_set", "loss_unit"]
+    keep = [
+        *fit.law.variables,
+        fit.law.target,
+        "flops_exact",
+        "decay_share",
+        "run_id",
+        "trunk_id",
+        "eval_set",
+        "loss_unit",
+    ]
     table = fit.rows[[c for c in keep if c in fit.rows.columns]]
     if len(table) > MOST_ROWS:
         table = table.iloc[:0]

@@ -140,6 +140,21 @@ def test_named_conventions_are_the_shapes_own_counts() -> None:
         assert per_token["exact"] == pytest.approx(6 * (n - shape.params_norms) + head + attention, rel=1e-12)
 
 
+def test_below_a_ladder_no_convention_turns_negative() -> None:
+    """N counted with the embedding: below the ladder less of it is computed, but never less than nothing."""
+    n = np.geomspace(1.0, 1e9, 200)
+    for name in CONVENTIONS:
+        for count in ("params", "params_total"):
+            spent = ladder_convention(name, LADDER, count)(n, 1.0)
+            assert (np.diff(spent) > 0).all()
+            assert spent[0] > 0
+            for shape in LADDER:
+                own = ladder_convention(name, LADDER, "params")(shape.params, 1.0)
+                assert ladder_convention(name, LADDER, count)(getattr(shape, count), 1.0) == pytest.approx(
+                    own
+                )
+
+
 def test_exact_comes_from_the_rows_where_they_carry_it() -> None:
     rows = [
         {"params": s.params, "tokens": d, "flops_exact": s.flops_exact() * d}

@@ -11,6 +11,7 @@ import pytest
 import scalinglab as sl
 from scalinglab.analysis import Answer, Estimate, readable
 from scalinglab.analysis.answer import asked, carried
+from scalinglab.analysis.estimate import estimate
 from scalinglab.analysis.hardware import HARDWARE, Hardware, hardware
 from scalinglab.analysis.source import read_ends, read_fit
 from scalinglab.errors import InputError
@@ -71,6 +72,85 @@ def test_many_rows_carry_their_intervals_in_one_cell() -> None:
     text = readable(frame)
     assert text.columns.tolist() == ["flops", "params", "name", "ratio"]
     assert text.iloc[0].tolist() == ["1e+21", "1B (900M–1.1B)", "a", "20"]
+
+
+def test_draws_that_are_no_number_speak_for_neither_side() -> None:
+    draws = np.concatenate([np.full(20, np.nan), np.arange(1.0, 181.0)])
+    counted = estimate(90.0, draws, 0.9)  # half of the 10 % reach each end: the interval is open at both
+    assert (counted.lo, counted.hi) == (0.0, math.inf)
+    signed = estimate(0.0, np.concatenate([np.full(20, np.nan), np.arange(-90.0, 90.0)]), 0.9)
+    assert (signed.lo, signed.hi) == (-math.inf, math.inf)
+    few = estimate(90.0, np.concatenate([np.full(4, np.nan), np.arange(1.0, 197.0)]), 0.9)
+    assert 1 < few.lo < few.hi < 196
+
+
+def test_doubts_about_the_fit_reach_every_answer() -> None:
+    rng = np.random.default_rng(0)
+    n, d = (a.ravel() for a in np.meshgrid([1e7, 1e8], np.geomspace(1e9, 1e11, 6)))
+    loss = (1.8 + 480 * n**-0.35 + 2000 * d**-0.37) * np.exp(rng.normal(0, 1e-3, n.size))
+    runs = pd.DataFrame({"params": n, "tokens": d, "loss": loss, "loss_unit": "nats/token"})
+    fit = sl.fit(sl.laws.Chinchilla(), runs)
+    fit.bootstrap(50)
+    assert "few-values" in [warning.code for warning in fit.warnings]
+    answers = (
+        fit.optimum(1e19, beyond=9),
+        fit.frontier([1e18, 1e19], beyond=9),
+        fit.equivalent_size(params=5e7, tokens=1e10, tokens_per_param=20),
+        fit.overtraining(1e18, [2], beyond=9),
+        fit.inference_optimum(1e9, flops=1e18, beyond=9),
+        fit.data_limited(1e18, 1e12, beyond=9),
+    )
+    for answer in answers:
+        assert any("few-values" in note for note in answer.notes), type(answer).__name__
+        assert answer.loss_unit == "nats/token"
+    assert answers[0].table().loc["loss", "unit"] == "nats/token"
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda fit: fit.optimum(1e21, unique_tokens=1e3), "has no variable 'unique_tokens'"),
+        (lambda fit: fit.optimum(1e21, costs="exact"), "did you mean cost="),
+        (lambda fit: fit.overtraining(1e21, time=[2]), "has no variable 'time'"),
+        (lambda fit: fit.equivalent_size(params="1e9", tokens=1e12), "params is a positive number"),
+        (lambda fit: fit.equivalent_size(params=-1e9, loss=2.0), "params is a positive number"),
+        (lambda fit: fit.equivalent_size(loss=2.2, tokens_per_param=True), "not True"),
+        (
+            lambda fit: fit.equivalent_size(loss=2.2, tokens_per_param=20, bytes_per_token="4"),
+            "bytes_per_token",
+        ),
+    ],
+)
+def test_what_no_answer_takes_is_refused(ask, said: str) -> None:
+    law = sl.laws.PUBLISHED["besiroglu"]
+    with pytest.raises(InputError, match=said):
+        ask(sl.Fit.from_constants(law.law, law.constants))
+
+
+def test_a_vanished_term_is_said() -> None:
+    fit = sl.Fit.from_constants(
+        sl.laws.Chinchilla(), {"E": 1.7, "A": 400.0, "alpha": 0.3, "B": 0.0, "beta": 0.3}
+    )
+    best = fit.optimum(1e21)
+    assert best.params.value == math.inf
+    assert "has vanished" in best.notes[0]
+    assert "90%" not in best.headline()  # constants that were given have no interval
+    with pytest.raises(InputError, match="has vanished"):
+        fit.inference_optimum(1e12, flops=1e21)
+    with pytest.raises(InputError, match="has vanished"):
+        fit.equivalent_size(loss=2.0)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    law = sl.laws.PUBLISHED["besiroglu"]
+    fit = sl.Fit.from_constants(law.law, law.constants)
+    plain = fit.equivalent_size(params=1e9, tokens=1e12, tokens_per_param=20)
+    assert fit.equivalent_size(np.int64(2), tokens_per_param=np.int64(20)).loss == 2.0
+    given = fit.equivalent_size(
+        params=np.int64(10**9), tokens=np.float64(1e12), tokens_per_param=np.int64(20)
+    )
+    assert given.params.value == plain.params.value
+    assert hardware(9e14).peak == 9e14
 
 
 def test_intervals_are_carried_through_every_draw() -> None:

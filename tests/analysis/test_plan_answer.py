@@ -101,8 +101,8 @@ def test_hours_and_money_are_flops_over_what_the_devices_do() -> None:
         (QUICK, {"decay": "appended"}, "decay= goes with plain sizes"),
         (QUICK, {"cost": "7ND"}, 'cost="6ND" or "exact"'),
         (QUICK.parent, {}, "a folder without a study.toml"),
-        ([0.0], {"tokens": [1e9]}, "a size must be a positive number"),
-        ([1e9], {"tokens": [0.0]}, "a horizon must be a positive number"),
+        ([0.0], {"tokens": [1e9]}, "a size in parameters is a positive number"),
+        ([1e9], {"tokens": [0.0]}, "a horizon is a positive number"),
         ([1e9], {"tokens": []}, "at least one horizon"),
         ([], {"tokens": [1e9]}, "at least one size"),
         ([1e9, 1e9], {"tokens": [1e9]}, "name one twice"),
@@ -110,7 +110,7 @@ def test_hours_and_money_are_flops_over_what_the_devices_do() -> None:
         ([1e9], {"tokens": [1e9], "decay_share": 1.0}, "decay_share is a share"),
         ([1e9], {"tokens": [1e9], "decay": "before"}, 'not \'before\''),
         ([1e9], {"tokens": [1e9], "cost": "exact"}, "needs the shapes of a study file"),
-        (1e9, {"tokens": [1e9]}, "a study file, a Study or a list of sizes"),
+        (None, {"tokens": [1e9]}, "a size in parameters is a positive number"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_planned_is_said(arguments, options, said: str) -> None:
