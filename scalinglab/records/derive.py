@@ -1,14 +1,17 @@
 """The run table of a study, derived from its manifests and metrics alone."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from scalinglab.records.files import write_atomic
 from scalinglab.records.store import RunFolder, StudyFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AVERAGE = "average"
 """Eval set: the plain mean over a study's held-out sets, as in MiniCPM's fits."""
@@ -28,6 +31,8 @@ def derive_table(folder: StudyFolder, write: bool = True, only: Collection[str] 
     only: ids of the runs to take, by default all there are. What lies beyond a divergence is left out and
     named in the notes, as are torn lines. Raises InputError when a manifest cannot be read.
     """
+    import pandas as pd
+
     rows: list[dict[str, Any]] = []
     notes = []
     for run in folder.runs():
