@@ -1,6 +1,7 @@
 """What every answer is: figures with intervals and units, the source of its formula, and what it rests on."""
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -203,7 +204,7 @@ def readable(table: pd.DataFrame, level: float = 0.9, joint: str = " ") -> pd.Da
                 f"{cell}{joint}({write(lo, 2)}–{write(hi, 2)})" if lo == lo and lo != hi else cell
                 for cell, (lo, hi) in zip(cells, ends, strict=True)
             ]
-        out[_HEADS.get(text, text.replace("_", " "))] = cells
+        out[_HEADS.get(text, re.sub(r"(?<=[a-z])_(?=[a-z])", " ", text))] = cells
     return pd.DataFrame(out)
 
 
