@@ -10,7 +10,7 @@ import numpy as np
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import PARAMS, TOKENS, count, key_above, log_axis, loss_label, power_of_ten
 from scalinglab.plots._canvas import FAINT, GREY, INK, VERMILLION, SizeColours, canvas, marker_size
-from scalinglab.plots._fits import runs_of
+from scalinglab.plots._fits import optimum_to_draw, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,8 @@ def contours(
     flops: a budget whose optimum is marked (6·N·D, as all compute in this figure).
     boot: draws the optimal line's band, the `interval` of N and D at each budget; by default the fit's own
         bootstrap, none for constants that were given. The line is dashed where it leaves the fitted domain.
-    Raises InputError for a law not in params and tokens, or where neither rows nor a budget say what to draw.
+    Raises InputError for a law not in params and tokens, where neither rows nor a budget say what to draw, or
+    where a term of the law has vanished and the optimum with it.
     """
     from scalinglab.analysis import frontier, optimum
 
@@ -45,12 +46,15 @@ def contours(
     if rows is None and flops is None:
         raise InputError("contours of given constants need runs= or flops= to know which range to draw.")
     best = None if flops is None else optimum(fit, flops, level=interval, boot=boot, beyond=math.inf)
+    if best is not None:
+        optimum_to_draw(fit, best.params.value)
     (n_lo, n_hi), (d_lo, d_hi) = _shown(rows, best)
+    budgets = np.geomspace(6 * n_lo * d_lo, 6 * n_hi * d_hi, 60)
+    line = frontier(fit, budgets, level=interval, boot=boot, beyond=math.inf).rows
+    optimum_to_draw(fit, line["params"])
     with canvas(ax, height=1.15) as ax:
         n, d = np.geomspace(n_lo, n_hi, 200), np.geomspace(d_lo, d_hi, 200)
         loss = fit.law.predict(fit.constants, params=n[None, :], tokens=d[:, None])
-        budgets = np.geomspace(6 * n_lo * d_lo, 6 * n_hi * d_hi, 60)
-        line = frontier(fit, budgets, level=interval, boot=boot, beyond=math.inf).rows
         colour = SizeColours([loss.min(), loss.max()])
         in_view = line["params"].between(n_lo, n_hi) & line["tokens"].between(d_lo, d_hi)
         levels, decimals = _round_levels((line[in_view] if in_view.sum() > 1 else line)["loss"].to_numpy())
