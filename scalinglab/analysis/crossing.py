@@ -202,7 +202,12 @@ def crossings(
         values: dict[str, Any] = {"flops": flops, "loss": math.nan, **_sides(counted, small, large, flops)}
         rows.append(_row(small, large, {k: Estimate(float(np.squeeze(v))) for k, v in values.items()}))
     return Crossings(
-        cost=counted.name, of="figures", rows=pd.DataFrame(rows), level=level, counted=counted, notes=(_QUOTED,)
+        cost=counted.name,
+        of="figures",
+        rows=pd.DataFrame(rows),
+        level=level,
+        counted=counted,
+        notes=(_QUOTED,),
     )
 
 
@@ -261,7 +266,13 @@ def _of_curves(read: Curves, sizes: ArrayLike | None, level: float) -> Crossings
     if frame["flops"].notna().any():
         notes.append(_QUOTED)
     return Crossings(
-        cost=read.cost.name, of="curves", rows=frame, level=level, counted=read.cost, curves=read, notes=tuple(notes)
+        cost=read.cost.name,
+        of="curves",
+        rows=frame,
+        level=level,
+        counted=read.cost,
+        curves=read,
+        notes=tuple(notes),
     )
 
 
@@ -312,10 +323,16 @@ def _meeting(
         why = f"no crossing in range: the {lower} is lower {where} FLOPs"
         return {}, f"{why}, though {doubt}" if doubt else why, doubt
     ends = (value, at[0], at[-1]) if len(at) > 1 else (value, math.nan, math.nan)
-    return {
-        "flops": tuple(np.exp(ends)),
-        "loss": tuple(np.interp(x, c, first) if x == x else math.nan for x in (ends[0], ends[2], ends[1])),
-    }, "", doubt
+    return (
+        {
+            "flops": tuple(np.exp(ends)),
+            "loss": tuple(
+                np.interp(x, c, first) if x == x else math.nan for x in (ends[0], ends[2], ends[1])
+            ),
+        },
+        "",
+        doubt,
+    )
 
 
 def _areas(c: Array, gap: Array, crossings: Array) -> Array:
@@ -393,9 +410,7 @@ def _of_fit(
             )
     frame = pd.DataFrame(rows)
     notes = (*beyond_note(far, beyond, "the furthest crossing"), *_none(frame), _QUOTED)
-    return Crossings(
-        cost=cost.name, of="fit", rows=frame, level=level, counted=cost, fit=fit, notes=notes
-    )
+    return Crossings(cost=cost.name, of="fit", rows=frame, level=level, counted=cost, fit=fit, notes=notes)
 
 
 def _optimum(law: Any, constants: Any, flops: Array, cost: Convention) -> tuple[Array, Array]:

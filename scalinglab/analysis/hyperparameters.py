@@ -220,8 +220,7 @@ def batch_lr(
     }
     if len(kept) > 1 and _share_a_horizon(kept):
         notes.append(
-            f"The {len(kept)} optima share one horizon: both laws go by D, so it takes a second one; the cells hold "
-            "the optima at this one."
+            f"Both laws go by D, so they take a second horizon: these {len(kept)} optima tell nothing beyond theirs."
         )
         return _unknown(cells, tuple(notes), known)
     variables, why = _told_apart(kept)
@@ -334,6 +333,8 @@ def _too_few(cells: pd.DataFrame, constants: int) -> str:
         'widen the grid where the optimum lies at its edge, or take such cells at their bound (edges="keep", '
         "--keep-edges)"
         if cells["edge"].str.contains("low|high").any()
+        else 'vary the learning rate at each of several batches, or take the least runs (where="grid", --where grid)'
+        if (cells["edge"] == "along a line").any()
         else "it takes a sweep of more sizes and horizons"
     )
     return (
@@ -409,8 +410,7 @@ def _edge_notes(cells: pd.DataFrame, edges: str) -> list[str]:
         ),
         (
             "along a line",
-            "learning rates and batches along a line or a cross, which leave a surface over both open (vary one at "
-            "each of several values of the other)",
+            "learning rates and batches along a line or a cross, which leave a surface over both open",
         ),
     ):
         if (count := int((cells["edge"] == reason).sum())) > 0:

@@ -51,7 +51,7 @@ class Surface:
         """(n, 2) minima of surfaces drawn from the uncertainty of this one; NaN where a draw has none."""
         size, axes = np.linalg.eigh(self.covariance)
         spread = axes * np.sqrt(np.maximum(size, 0.0))  # rounding may leave a variance below 0
-        root = np.linalg.qr(spread.T, mode="r").T  # lower triangular, as a Cholesky factor
+        root = np.asarray(np.linalg.qr(spread.T, mode="r")).T  # lower triangular, as a Cholesky factor
         root *= np.where(np.diag(root) < 0, -1.0, 1.0)
         scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, size=(n, 1)))
         drawn = self.q + scale * (rng.normal(size=(n, _COEFFICIENTS)) @ root.T)
@@ -239,8 +239,7 @@ def _enough(cell: Cell, chosen: NDArray[np.bool_]) -> bool:
 def _full_rank(log_lr: Array, log_batch: Array) -> bool:
     """Whether runs there tell all constants of a surface; along a line, or on a cross, they do not."""
     u, v = ((axis - axis.mean()) / axis.std() for axis in (log_lr, log_batch))
-    X = _design(u, v)
-    size = np.linalg.svd(X / np.linalg.norm(X, axis=0), compute_uv=False)
+    size = np.linalg.svd(_design(u, v), compute_uv=False)
     return bool(size[-1] > _RANK * size[0])
 
 

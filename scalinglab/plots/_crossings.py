@@ -108,7 +108,8 @@ def _curves(found: Crossings, rows: pd.DataFrame) -> pd.DataFrame:
     """The curves of the sizes compared: as read, or as the fit has them around the crossings."""
     if found.curves is not None:
         return found.curves.rows
-    assert found.fit is not None and found.counted is not None
+    assert found.fit is not None
+    assert found.counted is not None
     cost = found.counted
     lo, hi = _span(rows)
     flops, parts = np.geomspace(lo / 10, hi * 10, 120), []

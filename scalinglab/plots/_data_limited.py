@@ -37,8 +37,8 @@ def data_limited(
 
     flops: a budget to be marked; by default the largest 6·N·D among the rows, unmarked. unique_tokens: U; by default
         the most unique tokens of a row, or its most tokens. R_D, R_N: as in `scalinglab.analysis.data_limited`.
-    Returns the upper Axes; the lower are the figure's latest. Raises InputError where a law or rows do not say enough, or
-    a term of the law has vanished and the optimum with it.
+    Returns the upper Axes; the lower are the figure's latest. Raises InputError where a law or rows do not say enough,
+    or a term of the law has vanished and the optimum with it.
     """
     from scalinglab.analysis import data_limited_curve
     from scalinglab.errors import InputError
