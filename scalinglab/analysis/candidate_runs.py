@@ -5,6 +5,7 @@ from its trunk at (1 − s)·D. A trunk of an existing size goes on from where i
 its extension and the decay; a new size costs its whole trunk, and its branches share it.
 """
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -142,7 +143,7 @@ def decay_share_of(rows: pd.DataFrame, given: float | None) -> float:
     if given is None:
         known: Any = rows["decay_share"].dropna() if "decay_share" in rows.columns else []
         return float(np.median(known)) if len(known) else DECAY_SHARE
-    if not 0 < given < 1:
+    if not (isinstance(given, numbers.Real) and 0 < given < 1):
         raise InputError(
             f"decay_share is a share of a run's tokens between 0 and 1, such as 0.1, not {given!r}"
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
 FEW = 8
@@ -67,11 +67,13 @@ class Draws:
             return np.asarray(
                 best + max(scatter, floor) * wide * (self.rng.normal(size=(self.n, len(best))) @ root.T)
             )
+        from scipy.special import ndtri, stdtrit
+
         G, g = np.tensordot(self.counts, gram, 1), self.counts @ slope
         told = np.linalg.cond(G) < 1e6
         drawn = np.linalg.solve(G[told], g[told][..., None])[..., 0]
         cells = len(gram)
-        stretch = math.sqrt(cells / freedom) * stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
+        stretch = math.sqrt(cells / freedom) * stdtrit(freedom, 0.95) / ndtri(0.95)
         stretch *= max(1.0, floor / max(scatter, 1e-12)) if floor else 1.0
         found = np.full((self.n, len(best)), np.nan)
         found[told] = best + stretch * (drawn - best)
@@ -84,6 +86,7 @@ def regression(
     """Least squares of ln lr (target 0) or ln batch (1) on the logs of the variables.
 
     cells: rows (ln lr, ln batch, ln N, ln D) of each. floor: standard deviation of a cell's target from noise alone.
+    Raises InputError for cells that cannot tell the variables' exponents.
     """
     columns = [{"params": 2, "tokens": 3}[v] for v in variables]
     centre = np.mean([cell[0, columns] for cell in cells], axis=0)
@@ -94,6 +97,8 @@ def regression(
         grams.append(X.T @ X)
         slopes.append(X.T @ cell[:, target])
     gram, slope = np.array(grams), np.array(slopes)
+    if np.linalg.matrix_rank(gram.sum(axis=0), hermitian=True) < len(names):
+        raise InputError(f"these cells do not vary enough in {' and '.join(variables)} to tell an exponent")
     best = np.linalg.solve(gram.sum(axis=0), slope.sum(axis=0))
     freedom = len(cells) - len(names)
     means = np.array([cell.mean(axis=0) for cell in cells])

@@ -112,6 +112,8 @@ class Crossings(Answer):
     """A pair of sizes a row: params_small, params_large; flops, loss, at_least, middle, at_most, each with _lo and _hi
     (NaN where there is none), of a fit also optimum, its own D/N there; note: why a pair has no crossing, "" where it
     has."""
+    counted: Convention | None = field(default=None, repr=False)
+    """How compute was counted; `cost` is its name."""
     curves: Curves | None = field(default=None, repr=False)
     fit: "Fit | None" = field(default=None, repr=False)
 
@@ -173,9 +175,13 @@ def crossings(
         (N_small, N_large, C) each.
     sizes: which sizes, each compared with the next larger; by default all. Of curves the nearest within 5 % is taken.
     Of curves the value is the middle one of an odd number of crossings; where noise makes them several, flops_lo and
-    flops_hi are the first and the last, not a confidence interval.
-    Raises InputError for fewer than two sizes, and for curves it cannot use.
+    flops_hi are the first and the last, not a confidence interval. Where noise decides who is lower at an end of the
+    range, the value is the crossing with the least area of curves in the wrong order, if one beats both ends of the
+    range, and a note says so.
+    Raises InputError for fewer than two sizes, a level outside (0, 1), and for curves it cannot use.
     """
+    if not 0 < level < 1:
+        raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     if hasattr(source, "law"):
         fit: Any = source
         return _of_fit(fit, sizes, convention(cost, fit.rows), level, own_boot(fit, boot), beyond)
@@ -195,7 +201,14 @@ def crossings(
     for small, large, flops in (_checked(*each) for each in triples):
         values: dict[str, Any] = {"flops": flops, "loss": math.nan, **_sides(counted, small, large, flops)}
         rows.append(_row(small, large, {k: Estimate(float(np.squeeze(v))) for k, v in values.items()}))
-    return Crossings(cost=counted.name, of="figures", rows=pd.DataFrame(rows), level=level, notes=(_QUOTED,))
+    return Crossings(
+        cost=counted.name,
+        of="figures",
+        rows=pd.DataFrame(rows),
+        level=level,
+        counted=counted,
+        notes=(_QUOTED,),
+    )
 
 
 def _row(small: float, large: float, found: dict[str, Estimate], note: str = "") -> dict[str, Any]:
@@ -227,9 +240,11 @@ def _of_curves(read: Curves, sizes: ArrayLike | None, level: float) -> Crossings
         n = float(each["params"].iloc[0])
         if n not in longest or each["flops"].iloc[-1] > longest[n]["flops"].iloc[-1]:
             longest[n] = each
-    rows = []
+    rows, unclear = [], []
     for small, large in pairwise(map(float, wanted)):
-        found, note = _meeting(longest[small], longest[large])
+        found, note, doubt = _meeting(longest[small], longest[large])
+        if found and doubt:
+            unclear.append(f"{count_text(small)} and {count_text(large)}: {doubt}.")
         sides = {}
         if found:
             flops = np.array(found["flops"])
@@ -243,7 +258,7 @@ def _of_curves(read: Curves, sizes: ArrayLike | None, level: float) -> Crossings
         label = "undecayed or unknown schedule" if read.schedule == "unknown" else f"{read.schedule} curves"
         notes.append(f"{label.capitalize()}: decayed losses may cross elsewhere.")
     frame = pd.DataFrame(rows)
-    notes += _none(frame)
+    notes += [*_none(frame), *unclear]
     if frame["flops_lo"].lt(frame["flops_hi"]).any():
         notes.append(
             "Noisy curves cross several times: the ends given are the first and the last, no confidence interval."
@@ -251,7 +266,13 @@ def _of_curves(read: Curves, sizes: ArrayLike | None, level: float) -> Crossings
     if frame["flops"].notna().any():
         notes.append(_QUOTED)
     return Crossings(
-        cost=read.cost.name, of="curves", rows=frame, level=level, curves=read, notes=tuple(notes)
+        cost=read.cost.name,
+        of="curves",
+        rows=frame,
+        level=level,
+        counted=read.cost,
+        curves=read,
+        notes=tuple(notes),
     )
 
 
@@ -271,30 +292,85 @@ def _nearest(wanted: Array, own: Array) -> Array:
     return np.array(found)
 
 
-def _meeting(small: pd.DataFrame, large: pd.DataFrame) -> tuple[dict[str, tuple[float, float, float]], str]:
-    """flops and loss of the crossing (value, first, last) of two curves, linear between points in ln C; or why not."""
+def _meeting(
+    small: pd.DataFrame, large: pd.DataFrame
+) -> tuple[dict[str, tuple[float, float, float]], str, str]:
+    """flops and loss of the crossing (value, first, last) of two curves, linear between points in ln C; or why not.
+
+    And what is in doubt, where noise decides who is lower at an end of the range.
+    """
     (c1, l1), (c2, l2) = (
         (np.log(each["flops"].to_numpy(float)), each["loss"].to_numpy(float)) for each in (small, large)
     )
     lo, hi = max(c1[0], c2[0]), min(c1[-1], c2[-1])
     if not lo < hi:
-        return {}, "the curves share no compute"
+        return {}, "the curves share no compute", ""
     c = np.unique(np.concatenate([c1, c2, [lo, hi]]))
     c = c[(c >= lo) & (c <= hi)]
     first = np.interp(c, c1, l1)
     gap = first - np.interp(c, c2, l2)  # below 0 while the smaller size is lower
-    if gap[0] >= 0 or gap[-1] <= 0:
-        lower = "smaller" if gap[-1] <= 0 else "larger"
-        where = f"up to {math.exp(hi):.2g}" if lower == "smaller" else f"from {math.exp(lo):.2g} on"
-        return {}, f"no crossing in range: the {lower} is lower {where} FLOPs"
     i = np.flatnonzero((gap[:-1] < 0) != (gap[1:] < 0))
     at = c[i] + (c[i + 1] - c[i]) * gap[i] / (gap[i] - gap[i + 1])
-    middle = at[len(at) // 2]  # an odd number: it begins below and ends above
-    ends = (middle, at[0], at[-1]) if len(at) > 1 else (middle, math.nan, math.nan)
-    return {
-        "flops": tuple(np.exp(ends)),
-        "loss": tuple(np.interp(x, c, first) if x == x else math.nan for x in (ends[0], ends[2], ends[1])),
-    }, ""
+    areas = _areas(c, gap, at)
+    if gap[0] < 0 < gap[-1]:
+        value = at[len(at) // 2]  # an odd number: it begins below and ends above
+    else:
+        value = np.array([hi, lo, *at])[np.array([areas[-1], *areas[:-1]]).argmin()]
+    doubt = _doubt(at, areas, gap[0] < 0, gap[-1] < 0, value == hi, value == lo)
+    if value in (lo, hi):
+        lower = "smaller" if value == hi else "larger"
+        where = f"up to {math.exp(hi):.2g}" if lower == "smaller" else f"from {math.exp(lo):.2g} on"
+        why = f"no crossing in range: the {lower} is lower {where} FLOPs"
+        return {}, f"{why}, though {doubt}" if doubt else why, doubt
+    ends = (value, at[0], at[-1]) if len(at) > 1 else (value, math.nan, math.nan)
+    return (
+        {
+            "flops": tuple(np.exp(ends)),
+            "loss": tuple(
+                np.interp(x, c, first) if x == x else math.nan for x in (ends[0], ends[2], ends[1])
+            ),
+        },
+        "",
+        doubt,
+    )
+
+
+def _areas(c: Array, gap: Array, crossings: Array) -> Array:
+    """∫ gap d ln C from the start up to it, each crossing, and the end.
+
+    Were the smaller size the lower one up to x and the larger one from there on, the area between curves in the wrong
+    order would be this at x and a constant: it is least where the single crossing of law-like curves is best put.
+    """
+    x = np.sort(np.concatenate([c, crossings]))
+    y = np.interp(x, c, gap)
+    area = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
+    return np.asarray(np.interp([c[0], *crossings, c[-1]], x, area))
+
+
+def _doubt(at: Array, areas: Array, first: bool, last: bool, never: bool, always: bool) -> str:
+    """What noise leaves open at the ends of the range, "" for nothing.
+
+    first, last: whether the smaller size is the lower one at the start and the end; never, always: the verdict. An end
+    is clear where it agrees with the verdict for longer or by more than the curves leave their order in between.
+    """
+    if not len(at):
+        return ""
+    stretches = np.abs(np.diff(areas))
+    inner = stretches[1:-1].max(initial=0.0)
+    open_ends = [
+        name
+        for name, agrees, stretch in (
+            ("at first", first != always, stretches[0]),
+            ("in the end", last == never, stretches[-1]),
+        )
+        if not (agrees and stretch >= inner)
+    ]
+    if not open_ends:
+        return ""
+    times = {1: "once", 2: "twice"}.get(len(at), f"{len(at)} times")
+    low, high = (f"{math.exp(x):.2g}" for x in (at[0], at[-1]))
+    where = f"at {low}" if low == high else f"between {low} and {high}"
+    return f"the curves meet {times} {where} FLOPs, and which is lower {' and '.join(open_ends)} is not clear"
 
 
 # ---- of a fit -------------------------------------------------------------------------------------
@@ -334,7 +410,7 @@ def _of_fit(
             )
     frame = pd.DataFrame(rows)
     notes = (*beyond_note(far, beyond, "the furthest crossing"), *_none(frame), _QUOTED)
-    return Crossings(cost=cost.name, of="fit", rows=frame, level=level, fit=fit, notes=notes)
+    return Crossings(cost=cost.name, of="fit", rows=frame, level=level, counted=cost, fit=fit, notes=notes)
 
 
 def _optimum(law: Any, constants: Any, flops: Array, cost: Convention) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """Training curves as answers take them: checked, one curve a run, smoothed, read off at any compute they reach."""
 
+import numbers
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,7 @@ def as_curves(
     about that line's slope ("median"); 0 takes the losses as they are.
     Raises InputError for missing columns, curves of one point, fewer sizes than `least_sizes`.
     """
-    if not (isinstance(smooth, int | float) and 0 <= smooth < 10):
+    if not (isinstance(smooth, numbers.Real) and 0 <= smooth < 10):
         raise InputError(
             f"smooth is a width in decades of tokens, such as 0.1, or 0 for none, not {smooth!r}"
         )

@@ -163,7 +163,7 @@ def envelope(
         power law behind them.
     The interval resamples sizes with replacement. A budget is an edge of the grid and stays out of the power law unless
     the next smaller and the next larger size are both seen to lose to its winner.
-    Raises InputError for curves it cannot use, or of fewer than three sizes.
+    Raises InputError for curves it cannot use, or of fewer than three sizes, and for budgets that none reaches.
     """
     if through not in ("middles", "budgets"):
         raise InputError(f'through is "middles" or "budgets", not {through!r}')
@@ -175,6 +175,12 @@ def envelope(
     sizes = read.sizes
     logs = _Logs(np.log(flops), np.log(sizes), np.log(read.cost.tokens_at(sizes[:, None], flops[None, :])))
     winner, edge = race.winners(np.arange(len(sizes)))
+    m = np.flatnonzero(winner >= 0)
+    if not len(m):
+        raise InputError(
+            f"none of the budgets, {flops[0]:.3g} to {flops[-1]:.3g} FLOPs, is reached by a curve: they cover "
+            f"{read.rows['flops'].min():.3g} to {read.rows['flops'].max():.3g} FLOPs ({read.cost.name})"
+        )
     fitted = _power_laws(winner, edge, logs, through)
     rng = np.random.default_rng(seed)
     drawn = np.full((resamples, 4), np.nan)
@@ -183,7 +189,8 @@ def envelope(
         drawn[i] = _power_laws(*race.winners(kept), logs, through)
     draws = pd.DataFrame(drawn, columns=list(_COEFFICIENTS))
 
-    m = np.flatnonzero(winner >= 0)
+    missed = len(flops) - len(m)
+    beyond = (f"{missed} of {len(flops)} budgets lie where no curve reaches: left out.",) if missed else ()
     k = winner[m]
     points = pd.DataFrame(
         {
@@ -199,7 +206,7 @@ def envelope(
         coefficients=coefficients,
         a=_interval(coefficients["a"], draws["a"].to_numpy(), level),
         b=_interval(coefficients["b"], draws["b"].to_numpy(), level),
-        notes=(*read.notes, *_notes(read, points, rows, lost, level, through)),
+        notes=(*read.notes, *beyond, *_notes(read, points, rows, lost, level, through)),
     )  # fmt: skip
 
 

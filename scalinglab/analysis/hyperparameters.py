@@ -8,13 +8,13 @@ Both are optima at a token budget: what counts is the loss at the end of D token
 """
 
 import math
+import numbers
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note
 from scalinglab.analysis.cell_regression import FEW, Draws, regression
@@ -25,9 +25,11 @@ from scalinglab.errors import InputError
 Array = NDArray[np.float64]
 Where = Literal["smooth", "grid", "near"]
 _WHERE = ("smooth", "grid", "near")
+_EDGES = ("leave out", "keep")
 NEAR = 0.0025
 """Share above a cell's least loss within which "near" takes runs (the Step Law authors' fitting code)."""
 _DRAWS = 1000  # of one cell's minimum, for its interval
+_ONE = 0.1  # span of ln N or ln D that tells no exponent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,8 @@ class BatchLr(Answer):
     batch_scatter: float
     cells: pd.DataFrame
     """A row a cell: params, tokens, runs, lr and batch_tokens with _lo and _hi, loss (there, of the surface or the
-    run), edge (which ends of the grid the optimum lies on or beyond), used (whether the laws rest on it), and the laws'
-    lr_law and batch_law."""
+    run), edge (which ends of the grid the optimum lies on or beyond, or why there is none), used (whether the laws rest
+    on it), and the laws' lr_law and batch_law."""
     params_in_batch: bool = False
     """Whether batch* of `at` goes by N too."""
     sweep: Sweep = field(repr=False)
@@ -64,6 +66,8 @@ class BatchLr(Answer):
 
     def headline(self) -> str:
         used = int(self.cells["used"].sum())
+        if not self.known and self._one_horizon:
+            return f"no law: the {used} optima ({self.where}) inside their grid share one horizon"
         if not self.known:
             return f"no law: {used} of {len(self.cells)} cells (N, D) hold an optimum ({self.where}) inside their grid"
         a = "" if math.isnan(self.lr_params.value) else f"·N^{self.lr_params}"
@@ -74,8 +78,13 @@ class BatchLr(Answer):
 
     @property
     def known(self) -> bool:
-        """Whether enough cells hold an optimum for the laws."""
+        """Whether enough cells, of more than one horizon, hold an optimum for the laws."""
         return math.isfinite(self.lr_c.value)
+
+    @property
+    def _one_horizon(self) -> bool:
+        used = self.cells[self.cells["used"]]
+        return len(used) > 1 and _share_a_horizon(used)
 
     def plain(self) -> dict[str, Any]:
         """Everything but the sweep and the draws."""
@@ -85,10 +94,11 @@ class BatchLr(Answer):
     def at(self, params: float, tokens: float, beyond: float = BEYOND) -> "Setting":
         """lr* and batch* for a model of N on D. Warns ExtrapolationWarning more than `beyond` decades outside."""
         for name, value in (("params", params), ("tokens", tokens)):
-            if not (value > 0 and math.isfinite(value)):
+            if not (isinstance(value, numbers.Real) and value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} is a positive number, not {value!r}")
         if not self.known:
-            raise InputError("this sweep holds too few optima for a law, so there is none to ask")
+            what = "one horizon" if self._one_horizon else "too few optima"
+            raise InputError(f"this sweep holds {what} for a law, so there is none to ask")
         lr, batch = self.predict(params, tokens)
         used = self.cells[self.cells["used"]]
         far = max(
@@ -177,10 +187,15 @@ def batch_lr(
         are left out. reach: factor about an optimum within which runs carry the surface.
     Intervals resample whole cells, stretched for the degrees of freedom, so they hold both the noise of a cell's
     optimum and what the law leaves over; below eight cells they are Student's t of the least squares. Where too few
-    cells hold an optimum the laws are NaN and a note says what to do. Raises InputError for a table that is no sweep.
+    cells hold an optimum, or all of one horizon, the laws are NaN and a note says what to do. Raises InputError for a
+    table that is no sweep, or an option that is not known.
     """
     if where not in _WHERE:
         raise InputError(f"where is one of {', '.join(_WHERE)}, not {where!r}")
+    if edges not in _EDGES:
+        raise InputError(f"edges is one of {', '.join(_EDGES)}, not {edges!r}")
+    if isinstance(resamples, bool) or not (isinstance(resamples, numbers.Integral) and resamples >= 1):
+        raise InputError(f"resamples is how many draws the intervals rest on, one or more, not {resamples!r}")
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     sweep = read_sweep(runs, diverged, reach)
@@ -197,15 +212,20 @@ def batch_lr(
     points = [_points(cell, row, where, near) for cell, row in zip(sweep.cells, _rows(cells), strict=True)]
     chosen = [point for point, inside in zip(points, used, strict=True) if inside]
     kept = cells[used]
-    variables, why = _told_apart(kept)
-    if why:
-        notes.append(why)
     known: dict[str, Any] = {
         "where": where,
         "level": level,
         "params_in_batch": params_in_batch,
         "sweep": sweep,
     }
+    if len(kept) > 1 and _share_a_horizon(kept):
+        notes.append(
+            f"Both laws go by D, so they take a second horizon: these {len(kept)} optima tell nothing beyond theirs."
+        )
+        return _unknown(cells, tuple(notes), known)
+    variables, why = _told_apart(kept)
+    if why:
+        notes.append(why)
     if len(kept) <= len(variables) + 1:
         notes.append(_too_few(cells, len(variables) + 1))
         return _unknown(cells, tuple(notes), known)
@@ -272,7 +292,7 @@ def _optima(
         if where == "smooth":
             place = cell.surface.minimum() if cell.surface is not None else None
         if place is None:
-            edge = "no surface" if cell.surface is None else "no minimum"
+            edge = cell.unsurfaced if cell.surface is None else "no minimum"
             place = (math.nan, math.nan)
         else:
             # the runs near the best may straddle an edge that the least of them lies on
@@ -313,6 +333,8 @@ def _too_few(cells: pd.DataFrame, constants: int) -> str:
         'widen the grid where the optimum lies at its edge, or take such cells at their bound (edges="keep", '
         "--keep-edges)"
         if cells["edge"].str.contains("low|high").any()
+        else 'vary the learning rate at each of several batches, or take the least runs (where="grid", --where grid)'
+        if (cells["edge"] == "along a line").any()
         else "it takes a sweep of more sizes and horizons"
     )
     return (
@@ -337,7 +359,9 @@ def _rows(frame: pd.DataFrame) -> Any:
 
 def _own_noise(cells: pd.DataFrame, level: float) -> tuple[float, float]:
     """Standard deviation of a cell's (ln lr, ln batch) from the noise of its runs, the median; 0 where not known."""
-    z = 2 * stats.norm.ppf(0.5 + level / 2)
+    from scipy.special import ndtri
+
+    z = 2 * ndtri(0.5 + level / 2)
     ends = (
         (cells[f"{name}_lo"].to_numpy(), cells[f"{name}_hi"].to_numpy()) for name in ("lr", "batch_tokens")
     )
@@ -346,12 +370,16 @@ def _own_noise(cells: pd.DataFrame, level: float) -> tuple[float, float]:
     return lr, batch
 
 
+def _share_a_horizon(cells: pd.DataFrame) -> bool:
+    return bool(np.ptp(np.log(cells["tokens"].to_numpy(dtype=float))) < _ONE)
+
+
 def _told_apart(cells: pd.DataFrame) -> tuple[list[str], str]:
     """Which of N and D the cells can tell the exponents of, and a sentence where it is not both."""
     logs = np.log(cells[["params", "tokens"]].to_numpy(dtype=float))
-    if len(logs) < 2 or np.ptp(logs[:, 1]) < 0.1:
+    if len(logs) < 2:
         return ["tokens"], ""
-    if np.ptp(logs[:, 0]) < 0.1:
+    if np.ptp(logs[:, 0]) < _ONE:
         return ["tokens"], "One size only: the exponent of N is not known."
     if abs(np.corrcoef(logs.T)[0, 1]) > 0.995:
         return ["tokens"], (
@@ -379,6 +407,10 @@ def _edge_notes(cells: pd.DataFrame, edges: str) -> list[str]:
         (
             "no surface",
             "too few runs about their best one for a surface (it takes eight, three values each way)",
+        ),
+        (
+            "along a line",
+            "learning rates and batches along a line or a cross, which leave a surface over both open",
         ),
     ):
         if (count := int((cells["edge"] == reason).sum())) > 0:

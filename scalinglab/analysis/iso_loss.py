@@ -8,6 +8,7 @@ batch with the fewest tokens; and through these minima of all sizes
 """
 
 import math
+import numbers
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,7 +16,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
 
 from scalinglab.analysis.answer import Answer, asked
 from scalinglab.analysis.estimate import Estimate, estimate
@@ -79,7 +79,7 @@ class IsoLoss(Answer):
             raise InputError(
                 "these lines of equal loss hold too few minima for a law, so there is none to ask"
             )
-        if not (loss > 0 and math.isfinite(loss)):
+        if not (isinstance(loss, numbers.Real) and loss > 0 and math.isfinite(loss)):
             raise InputError(f"a loss is a positive number, not {loss!r}")
         value = self.k.value * loss**-self.p.value
         drawn = np.exp((self.draws["ln_k"] - self.draws["p"] * math.log(loss)).to_numpy())
@@ -219,6 +219,8 @@ class _Size:
 
         A horizon no better than one before it is held at that one's loss.
         """
+        from scipy.interpolate import PchipInterpolator
+
         found = []
         for batch, horizons in self.batches:
             tokens = np.array([tokens for tokens, _, _ in horizons])

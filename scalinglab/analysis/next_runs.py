@@ -1,6 +1,7 @@
 """Which run next? The (N, D) whose results narrow the interval of a chosen answer most for a budget."""
 
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -68,7 +69,7 @@ class NextRuns(Answer):
 
     def width(self, interval: Estimate) -> float:
         """Of an interval of the answer: a factor for counts and D/N, a difference otherwise."""
-        return interval_width(interval.lo, interval.hi, self.positive)
+        return float(interval_width(interval.lo, interval.hi, self.positive))
 
     def headline(self) -> str:
         write = count_text if self.answer in ("params", "tokens", "ratio") else number_text
@@ -126,8 +127,8 @@ def next_runs(
     candidates: a frame of (params, tokens) to choose from, say the shapes you can train; by default a log grid over
         the rows and `reach` decades of N and D beyond them, `density` points a decade.
     cost, level, boot, beyond, fixed: as in `optimum`. progress: called with (done, total).
-    Raises InputError for a budget of zero or below the cheapest candidate, a law without params and tokens, a fit
-    without rows, or an answer that has no interval to narrow.
+    Raises InputError for a budget of zero or below the cheapest candidate, a law without params and tokens or
+    with a further variable that `fixed` lacks, a fit without rows, or an answer that has no interval to narrow.
     """
     budget = positive_budget(budget)
     if not {"params", "tokens"} <= set(fit.law.variables):
@@ -138,7 +139,10 @@ def next_runs(
         raise InputError(
             "the constants of this fit were given, so there is no interval to narrow: fit them to runs first"
         )
-    if not (isinstance(runs, int) and runs >= 1):
+    missing = [v for v in fit.law.variables if v not in ("params", "tokens", *fixed)]
+    if missing:
+        raise InputError(f"{fit.law.name} needs {missing[0]!r} too: give {missing[0]}=")
+    if isinstance(runs, bool) or not (isinstance(runs, numbers.Integral) and runs >= 1):
         raise InputError(f"runs is how many runs to suggest at most, one or more, not {runs!r}")
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
@@ -164,7 +168,7 @@ def next_runs(
             f"{asked.about} is {number_text(value)} in every draw of the bootstrap: there is no interval to narrow"
         )
     beliefs = believe(fit, draws, found, answers, fixed)
-    chosen = choose(beliefs, found, budget, runs, progress)
+    chosen = choose(beliefs, found, budget, int(runs), progress)
     sheet = _rows(fit, draws, beliefs, found, chosen, asked, answers, now, level, fixed)
     last = sheet.iloc[-1]
     after = Estimate(value, float(last[f"{asked.column}_lo"]), float(last[f"{asked.column}_hi"]))
@@ -172,7 +176,7 @@ def next_runs(
         answer=asked.name, about=asked.about, flops=asked.flops, budget=budget, cost=counted.name, mode=mode,
         now=now, after=after, spent=float(sheet["flops"].sum()), rows=sheet,
         candidates=_map(beliefs, found), level=level,
-        notes=_notes(fit, draws, found, sheet, asked, answers, beyond),
+        notes=_notes(fit, draws, found, sheet, asked, answers, beyond, fixed),
     )  # fmt: skip
 
 
@@ -212,9 +216,6 @@ def find_question(
     if not isinstance(answer, str):
         n, d = _model(answer)
         where = f"the loss of N {count_text(n)} on D {count_text(d)}"
-        missing = [v for v in law.variables if v not in ("params", "tokens", *fixed)]
-        if missing:
-            raise InputError(f"{law.name} needs {missing[0]!r} too: give {missing[0]}=")
         return Question("loss", where, lambda c: loss(c, n, d), at=(n, d))
     if answer in _OPTIMUM:
         target = 10.0 * float(cost(fit.rows["params"], fit.rows["tokens"]).max()) if flops is None else flops
@@ -313,9 +314,9 @@ def efficiency(loss: Any, sd: float) -> float:
 
 
 def interval_width(lo: Any, hi: Any, positive: bool) -> Any:
-    """hi/lo for a positive answer, hi − lo otherwise."""
+    """hi/lo for a positive answer, infinite where lo is 0; hi − lo otherwise."""
     with np.errstate(all="ignore"):
-        return hi / lo if positive else hi - lo
+        return np.divide(hi, lo) if positive else np.subtract(hi, lo)
 
 
 def width_text(width: float, positive: bool) -> str:
@@ -404,6 +405,7 @@ def _notes(
     asked: Question,
     answers: Array,
     beyond: float,
+    fixed: Mapping[str, float],
 ) -> tuple[str, ...]:
     scale = "log loss" if boot.on == "log" else "the loss"
     noise = f"{boot.noise.row:.2g} of {scale} for a run"
@@ -444,9 +446,8 @@ def _notes(
     if asked.flops is not None or asked.at is not None:
         where: Any = asked.at
         if where is None:
-            where = tuple(
-                float(v) for v in optimal_params_tokens(fit.law, fit.constants, asked.flops or 0, runs.cost)
-            )
+            best = optimal_params_tokens(fit.law, fit.constants, asked.flops or 0, runs.cost, **fixed)
+            where = tuple(float(v) for v in best)
         if all(math.isfinite(v) and v > 0 for v in where):
             out += beyond_note(extrapolation(fit, *where), beyond, asked.about)
     return tuple(out)

@@ -24,6 +24,7 @@ SAME = 0.02
 _STEEP = 0.1  # runs whose loss lies further above the best than this share are no part of a quadratic valley
 _COEFFICIENTS = 6
 _SPARE = 2  # runs beyond the surface's own constants
+_RANK = 1e-4  # singular value of a design, over its largest, from which it is of less than full rank
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Surface:
 
     def minima(self, n: int, rng: np.random.Generator) -> Array:
         """(n, 2) minima of surfaces drawn from the uncertainty of this one; NaN where a draw has none."""
-        root = np.linalg.cholesky(self.covariance + 1e-300 * np.eye(_COEFFICIENTS))
+        size, axes = np.linalg.eigh(self.covariance)
+        spread = axes * np.sqrt(np.maximum(size, 0.0))  # rounding may leave a variance below 0
+        root = np.asarray(np.linalg.qr(spread.T, mode="r")).T  # lower triangular, as a Cholesky factor
+        root *= np.where(np.diag(root) < 0, -1.0, 1.0)
         scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, size=(n, 1)))
         drawn = self.q + scale * (rng.normal(size=(n, _COEFFICIENTS)) @ root.T)
         return np.asarray(_vertices(drawn) + np.array(self.centre))
@@ -75,6 +79,12 @@ class Cell:
         """(ln lr, ln batch) of the run with the least loss."""
         best = int(self.log_loss.argmin())
         return float(self.log_lr[best]), float(self.log_batch[best])
+
+    @property
+    def unsurfaced(self) -> str:
+        """Why it has no surface: "no surface", for too few runs, or "along a line"."""
+        chosen = self.log_loss <= self.log_loss.min() + _STEEP
+        return "along a line" if _enough(self, chosen) else "no surface"
 
     def edge(self, log_lr: float, log_batch: float) -> str:
         """Which ends of the grid a place lies on or beyond: "lr low", "batch high", both with a comma, or ""."""
@@ -211,15 +221,26 @@ def _surface(cell: Cell, reach: float) -> Surface | None:
 
 
 def _about(cell: Cell, centre: Array, reach: float) -> NDArray[np.intp] | None:
-    """Runs within `reach` of a place, further where those are too few; None where there are too few at all."""
+    """Runs within `reach` of a place, further where those do not tell a surface; None where none do."""
     flat = cell.log_loss <= cell.log_loss.min() + _STEEP
     for wider in (1.0, 1.25, 1.6, 2.0, np.inf):
         near = np.maximum(np.abs(cell.log_lr - centre[0]), np.abs(cell.log_batch - centre[1]))
         chosen = flat & (near <= wider * reach + SAME)
-        levels = min(len(np.unique(axis[chosen])) for axis in (cell.log_lr, cell.log_batch))
-        if chosen.sum() >= _COEFFICIENTS + _SPARE and levels >= 3:
+        if _enough(cell, chosen) and _full_rank(cell.log_lr[chosen], cell.log_batch[chosen]):
             return np.flatnonzero(chosen)
     return None
+
+
+def _enough(cell: Cell, chosen: NDArray[np.bool_]) -> bool:
+    levels = min(len(np.unique(axis[chosen])) for axis in (cell.log_lr, cell.log_batch))
+    return bool(chosen.sum() >= _COEFFICIENTS + _SPARE and levels >= 3)
+
+
+def _full_rank(log_lr: Array, log_batch: Array) -> bool:
+    """Whether runs there tell all constants of a surface; along a line, or on a cross, they do not."""
+    u, v = ((axis - axis.mean()) / axis.std() for axis in (log_lr, log_batch))
+    size = np.linalg.svd(_design(u, v), compute_uv=False)
+    return bool(size[-1] > _RANK * size[0])
 
 
 def _fitted(cell: Cell, chosen: NDArray[np.intp], centre: tuple[float, float]) -> Surface:

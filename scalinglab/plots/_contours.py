@@ -10,7 +10,7 @@ import numpy as np
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import PARAMS, TOKENS, count, key_above, log_axis, loss_label, power_of_ten
 from scalinglab.plots._canvas import FAINT, GREY, INK, VERMILLION, SizeColours, canvas, marker_size
-from scalinglab.plots._fits import runs_of
+from scalinglab.plots._fits import optimum_to_draw, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,8 @@ def contours(
     flops: a budget whose optimum is marked (6·N·D, as all compute in this figure).
     boot: draws the optimal line's band, the `interval` of N and D at each budget; by default the fit's own
         bootstrap, none for constants that were given. The line is dashed where it leaves the fitted domain.
-    Raises InputError for a law not in params and tokens, or where neither rows nor a budget say what to draw.
+    Where a term of the law has vanished there is no such line. Raises InputError for a law not in params and tokens,
+    where neither rows nor a budget say what to draw, or where the budget has no optimum to mark.
     """
     from scalinglab.analysis import frontier, optimum
 
@@ -45,15 +46,20 @@ def contours(
     if rows is None and flops is None:
         raise InputError("contours of given constants need runs= or flops= to know which range to draw.")
     best = None if flops is None else optimum(fit, flops, level=interval, boot=boot, beyond=math.inf)
+    if best is not None:
+        optimum_to_draw(fit, best.params.value)
     (n_lo, n_hi), (d_lo, d_hi) = _shown(rows, best)
     with canvas(ax, height=1.15) as ax:
         n, d = np.geomspace(n_lo, n_hi, 200), np.geomspace(d_lo, d_hi, 200)
         loss = fit.law.predict(fit.constants, params=n[None, :], tokens=d[:, None])
         budgets = np.geomspace(6 * n_lo * d_lo, 6 * n_hi * d_hi, 60)
         line = frontier(fit, budgets, level=interval, boot=boot, beyond=math.inf).rows
+        line = line[np.isfinite(line["params"]) & (line["params"] > 0)]  # none where a term has vanished
+        budgets = line["flops"].to_numpy()
         colour = SizeColours([loss.min(), loss.max()])
         in_view = line["params"].between(n_lo, n_hi) & line["tokens"].between(d_lo, d_hi)
-        levels, decimals = _round_levels((line[in_view] if in_view.sum() > 1 else line)["loss"].to_numpy())
+        along = (line[in_view] if in_view.sum() > 1 else line)["loss"].to_numpy()
+        levels, decimals = _round_levels(along if len(along) else loss.diagonal())
         lines = ax.contour(
             n, d, loss, levels=levels, cmap=colour.map, norm=colour.norm, linewidths=1.2, zorder=2
         )  # fmt: skip
@@ -62,7 +68,7 @@ def contours(
         tens = 10.0 ** exponents[:: math.ceil(len(exponents) / 8)]
         equal = ax.contour(n, d, compute, levels=tens, colors=FAINT, linewidths=0.8, zorder=1)
         name = "compute-optimal (6ND)"
-        if line["params_lo"].notna().all():
+        if len(line) and line["params_lo"].notna().all():
             name += f", {interval:.0%} interval"
             # at each budget the interval lies along the line of that budget: tokens follow from params
             few, most = (np.clip(line[end], n_lo / 1e6, n_hi * 1e6) for end in ("params_lo", "params_hi"))
@@ -70,9 +76,10 @@ def contours(
                 np.concatenate([few, most[::-1]]), np.concatenate([budgets / 6 / few, (budgets / 6 / most)[::-1]]),
                 color=VERMILLION, alpha=0.2, lw=0, zorder=1.5,
             )  # fmt: skip
-        seen = line["params"].where(~(line["extrapolation"] > 0))
-        ax.plot(seen, line["tokens"], color=VERMILLION, zorder=4, label=name)
-        ax.plot(line["params"], line["tokens"], color=VERMILLION, ls=(0, (3, 2)), zorder=4)
+        if len(line):
+            seen = line["params"].where(~(line["extrapolation"] > 0))
+            ax.plot(seen, line["tokens"], color=VERMILLION, zorder=4, label=name)
+            ax.plot(line["params"], line["tokens"], color=VERMILLION, ls=(0, (3, 2)), zorder=4)
         if rows is not None:
             ax.scatter(
                 rows["params"], rows["tokens"], c=rows["loss"], cmap=colour.map, norm=colour.norm,

@@ -108,10 +108,9 @@ def _curves(found: Crossings, rows: pd.DataFrame) -> pd.DataFrame:
     """The curves of the sizes compared: as read, or as the fit has them around the crossings."""
     if found.curves is not None:
         return found.curves.rows
-    from scalinglab.analysis import convention
-
     assert found.fit is not None
-    cost = convention(found.cost, found.fit.rows)
+    assert found.counted is not None
+    cost = found.counted
     lo, hi = _span(rows)
     flops, parts = np.geomspace(lo / 10, hi * 10, 120), []
     for n in np.unique(found.rows[["params_small", "params_large"]].to_numpy(float)):

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalinglab.plots._axes import PARAMS, count, key_above, log_axis, power_of_ten
 from scalinglab.plots._canvas import BLUE, GREY, INK, VERMILLION, canvas
+from scalinglab.plots._fits import optimum_to_draw
 from scalinglab.plots._kinds import largest_budget
 from scalinglab.plots._panels import panel_below
 
@@ -36,7 +37,8 @@ def data_limited(
 
     flops: a budget to be marked; by default the largest 6·N·D among the rows, unmarked. unique_tokens: U; by default
         the most unique tokens of a row, or its most tokens. R_D, R_N: as in `scalinglab.analysis.data_limited`.
-    Returns the upper Axes; the lower are the figure's latest. Raises InputError where a law or rows do not say enough.
+    Returns the upper Axes; the lower are the figure's latest. Raises InputError where a law or rows do not say enough,
+    or a term of the law has vanished and the optimum with it.
     """
     from scalinglab.analysis import data_limited_curve
     from scalinglab.errors import InputError
@@ -49,6 +51,8 @@ def data_limited(
         unique_tokens = float(fit.rows[column].max())
     x = np.geomspace(centre / 300, centre * 300, _POINTS)
     rows = data_limited_curve(fit, x, unique_tokens, cost, R_D=R_D, R_N=R_N, level=interval, boot=boot)
+    for column in ("params", "unlimited_params"):
+        optimum_to_draw(fit, rows[column])
     with canvas(ax, height=1.3) as ax:
         below = panel_below(ax)
         for axes, column, colour in ((ax, "params", BLUE), (below, "epochs", VERMILLION)):

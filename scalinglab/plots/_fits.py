@@ -173,3 +173,15 @@ def size_bar(ax: Axes, colour: SizeColours) -> None:
     assert figure is not None
     bar = figure.colorbar(ScalarMappable(colour.norm, colour.map), ax=ax, pad=0.02)
     log_axis(bar.ax.yaxis, "model size N (parameters)", colour.limits, count)
+
+
+def optimum_to_draw(fit: Fit, params: Any) -> None:
+    """Raises InputError where no N_opt, a number or several, is positive and finite: a term of the law has vanished."""
+    n = np.ravel(params)
+    if not (np.isfinite(n) & (n > 0)).any():
+        constants = {name: float(value) for name, value in fit.constants.items()}
+        zero = [name for name, value in constants.items() if value == 0 and name not in ("E", "L0")]
+        listed = ", ".join(f"{name} = {constants[name]:.3g}" for name in zero or constants)
+        raise InputError(
+            f"a term of this {fit.law.name} law has vanished ({listed}), so there is no optimum to draw"
+        )

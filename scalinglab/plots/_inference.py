@@ -9,6 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from scalinglab.plots._axes import count, key_above, log_axis
 from scalinglab.plots._canvas import BLUE, GREEN, GREY, INK, VERMILLION, canvas
+from scalinglab.plots._fits import optimum_to_draw
 from scalinglab.plots._kinds import largest_budget
 from scalinglab.plots._panels import panel_below
 
@@ -42,7 +43,7 @@ def inference_optimum(
     loss, params or flops: whose loss, as in `scalinglab.analysis.inference_optimum`; by default that of the
         compute-optimal model at the largest 6·N·D among the rows. served: a number to be marked. The other options
         are the answer's. Returns the upper Axes; the lower are the figure's latest.
-    Raises InputError where nothing says which loss.
+    Raises InputError where nothing says which loss, or a term of the law has vanished and the optimum with it.
     """
     from scalinglab.analysis import inference_curve
 
@@ -53,6 +54,7 @@ def inference_optimum(
         "serve_on": serve_on, "unit": unit, "level": interval, "boot": boot,
     }  # fmt: skip
     usual = inference_curve(fit, [0.0], **options).iloc[0]
+    optimum_to_draw(fit, usual["params"])
     low, high = usual["tokens"] / 30, usual["tokens"] * 1000
     if served:
         low, high = min(low, served / 3), max(high, 3 * served)

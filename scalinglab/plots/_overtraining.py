@@ -8,6 +8,7 @@ import numpy as np
 
 from scalinglab.plots._axes import count, key_above, log_axis, loss_label, power_of_ten
 from scalinglab.plots._canvas import BLUE, GREY, VERMILLION, canvas
+from scalinglab.plots._fits import optimum_to_draw
 from scalinglab.plots._kinds import largest_budget
 from scalinglab.plots._panels import panel_below
 
@@ -34,7 +35,8 @@ def overtraining(
 
     flops: the budget whose optimum is compared with; by default the largest 6·N·D among the rows. The grey line is the
         smallest size that can still match, on endless data, and the strip its `interval`.
-    Returns the upper Axes; the lower are the figure's latest. Raises InputError where no budget is known.
+    Returns the upper Axes; the lower are the figure's latest. Raises InputError where no budget is known, or a term of
+    the law has vanished and the optimum with it.
     """
     from scalinglab import analysis
 
@@ -42,6 +44,7 @@ def overtraining(
     if boot is None and len(fit.rows):
         boot = fit.boot()
     most = analysis.overtraining(fit, budget, [1.0], cost=cost, level=interval, boot=boot, beyond=np.inf)
+    optimum_to_draw(fit, most.params.value)
     end = most.times_max.value
     last = min(1.25 * end, 40.0) if np.isfinite(end) else 40.0
     times = np.geomspace(1.0, last, _POINTS)

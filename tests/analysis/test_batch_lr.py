@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from scalinglab.analysis import ExtrapolationWarning, batch_lr, iso_loss
-from scalinglab.analysis.sweep_cells import read_sweep
+from scalinglab.analysis.cell_regression import Draws, regression
+from scalinglab.analysis.sweep_cells import Surface, read_sweep
 from scalinglab.errors import InputError
 
 LR, BATCH = (2.0, -0.7, 0.3), (0.5, 0.58)
@@ -182,6 +183,67 @@ def test_too_few_optima_give_no_law() -> None:
     assert found.headline().startswith("no law: 1 of ")
     with pytest.raises(InputError, match="too few optima"):
         found.at(1e8, 1e10)
+
+
+@pytest.mark.parametrize("where", ["smooth", "grid", "near"])
+def test_one_horizon_gives_no_law(where) -> None:
+    """Both laws go by D: over sizes at one D neither is known, and the cells' optima still are."""
+    one = [(n, 1e10) for n in (1e8, 2e8, 4e8, 8e8)]
+    found = batch_lr(sweep(cells=one), where)
+    assert not found.known
+    assert found.headline() == f"no law: the 4 optima ({where}) inside their grid share one horizon"
+    assert any("take a second horizon" in note for note in found.notes)
+    if where == "smooth":
+        np.testing.assert_allclose(found.cells["lr"], [lr_of(*cell) for cell in one], rtol=1e-6)
+    with pytest.raises(InputError, match="holds one horizon for a law"):
+        found.at(1e8, 1e10)
+
+
+def test_cells_of_one_horizon_are_no_regression() -> None:
+    cells = [np.array([[0.0, 1.0, math.log(n), 23.0]]) for n in (1e8, 2e8, 4e8)]
+    with pytest.raises(InputError, match="do not vary enough in tokens"):
+        regression(cells, 1, ["tokens"], Draws(3, 10, np.random.default_rng(0)))
+
+
+def test_a_line_or_a_cross_of_settings_has_no_surface() -> None:
+    runs = sweep(0.001)
+    at = [np.rint(np.log2(runs[name])).astype(int) for name in ("lr", "batch_tokens")]
+    middle = [axis.groupby([runs["params"], runs["tokens"]]).transform("median").astype(int) for axis in at]
+    u, v = (axis - centre for axis, centre in zip(at, middle, strict=True))
+    half = runs.assign(lr=runs["lr"] * 2**0.5, batch_tokens=runs["batch_tokens"] * 2**0.5)
+    for some in (pd.concat([runs[u == v], half[u == v]]), runs[(u == 0) | (v == 0)]):
+        assert some.groupby(["params", "tokens"]).size().min() >= 8
+        found = batch_lr(some)
+        assert (found.cells["edge"] == "along a line").all()
+        assert any("along a line or a cross" in note for note in found.notes)
+        assert any("at each of several batches" in note for note in found.notes)
+        assert batch_lr(some, "grid").cells["lr"].notna().all()
+
+
+def test_draws_of_a_minimum_take_a_singular_covariance() -> None:
+    """A direction without variance stays put; otherwise the draws have the covariance's spread."""
+    q = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    covariance = np.diag([0.0, 1e-4, 0.0, 0.0, 0.0, 0.0])
+    covariance[0, 0] = -1e-20  # as rounding leaves it
+    drawn = Surface((0.0, 0.0), q, covariance, 200, 0.1).minima(20_000, np.random.default_rng(0))
+    assert drawn[:, 0].std() == pytest.approx(0.005, rel=0.03)
+    assert not drawn[:, 1].any()
+
+
+def test_numbers_are_asked_for() -> None:
+    laws, lines = batch_lr(sweep(0.001), resamples=20), iso_loss(equal_loss(), noise=1e-4, resamples=3)
+    for call, message in (
+        (lambda: laws.at(1e8, "1e9"), "tokens is a positive number, not '1e9'"),
+        (lambda: laws.at(None, 1e9), "params is a positive number, not None"),
+        (lambda: lines.at("3.0"), "a loss is a positive number, not '3.0'"),
+        (lambda: lines.at([3.0]), "a loss is a positive number"),
+        (lambda: batch_lr(sweep(), resamples=0), "resamples is how many draws"),
+        (lambda: batch_lr(sweep(), resamples=True), "resamples is how many draws"),
+        (lambda: batch_lr(sweep(), edges="kept"), "edges is one of leave out, keep, not 'kept'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert laws.at(np.int64(200_000_000), np.float64(4e9)).lr.value > 0
 
 
 def test_the_authors_rows(data_folder) -> None:

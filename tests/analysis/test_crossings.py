@@ -121,6 +121,47 @@ def test_noisy_curves_cross_several_times() -> None:
     assert row["at_most_lo"] == pytest.approx(row["flops_lo"] / (6 * 1e8**2))
 
 
+def test_the_last_point_does_not_decide() -> None:
+    """Of 40 pairs with 1 % noise, seen to four times their crossing's compute, each crosses; doubt is said."""
+    truth = float(meeting_flops(LAW, TRUTH, 1e8, 1.5e8, SIX_ND))
+    table = curves([1e8, 1.5e8], points=100, reach=(1, 800))
+    table = table[6 * table["params"] * table["tokens"] <= 4 * truth]
+    against, doubts, off = 0, 0, []
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(0, 0.01, len(table))
+        found = crossings(table.assign(loss=table["loss"] * np.exp(noise)))
+        row = found.rows.iloc[0]
+        doubted = any("in the end is not clear" in note for note in found.notes)
+        ends = found.curves.rows.groupby("params").tail(1)["loss"]
+        doubts += doubted
+        off.append(math.log(row["flops"] / truth))
+        if ends.iloc[0] < ends.iloc[1]:  # the smaller size, by the last points alone
+            against += 1
+            assert doubted
+    assert against >= 3
+    assert doubts < 40
+    assert np.isfinite(off).all()
+    assert abs(np.median(off)) < 0.2
+
+
+def test_an_end_that_noise_decides_is_said() -> None:
+    """A pair that is seen up to just below its crossing has none, but its noisy curves meet."""
+    truth = float(meeting_flops(LAW, TRUTH, 1e8, 1.5e8, SIX_ND))
+    table = curves([1e8, 1.5e8], points=100, reach=(1, 800))
+    table = table[6 * table["params"] * table["tokens"] <= 0.6 * truth]
+    assert crossings(table).rows["note"][0].endswith("FLOPs")
+    wrong = said = 0
+    for seed in range(24):
+        noise = np.random.default_rng(seed).normal(0, 0.01, len(table))
+        found = crossings(table.assign(loss=table["loss"] * np.exp(noise)))
+        if len(found.found):
+            wrong += 1
+            said += any("in the end is not clear" in note for note in found.notes)
+        else:
+            assert found.rows["note"][0].startswith("no crossing in range: the smaller is lower up to")
+    assert said > wrong / 2 > 2
+
+
 def test_no_crossing_in_range_is_said() -> None:
     short = crossings(curves([1e8, 3e8], reach=(1, 25)))
     assert short.found.empty
@@ -163,6 +204,8 @@ def test_what_makes_no_crossing_is_refused(data_folder: Path) -> None:
         (lambda: crossing(0, 13e9, 1e23), "above 0"),
         (lambda: crossing("big", 13e9, 1e23), "numbers of parameters"),
         (lambda: crossing(1e9, 13e9, 0), "positive number of FLOPs"),
+        (lambda: crossings(curves([1e8, 1e9]), level=3), "share between 0 and 1"),
+        (lambda: crossings([(1e9, 2e9, 1e20)], level=0), "share between 0 and 1"),
         (lambda: crossings([(1e9, 2e9)]), "N_small, N_large, C"),
         (lambda: crossings(7), "not of int"),
         (lambda: crossings(fit), "has no rows: say which"),

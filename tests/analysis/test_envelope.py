@@ -1,6 +1,7 @@
 """Approach 1 against closed forms, a known law, independent smoothing and simulation."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,27 @@ def test_branch_ends_of_a_trunk_are_one_decayed_curve() -> None:
     assert found.curves.rows["curve"].nunique() == 8
     pd.testing.assert_series_equal(found.curves.rows["loss"], table["loss"].sort_index(), check_index=False)
     assert any("left out" in note for note in found.notes)
+
+
+def test_budgets_no_curve_reaches() -> None:
+    table = curves(np.geomspace(1e7, 1e9, 5))
+    spent = 6 * table["params"] * table["tokens"]
+    span = f"they cover {spent.min():.3g} to {spent.max():.3g} FLOPs"
+    with pytest.raises(InputError, match=re.escape(span)):
+        envelope(table, budgets=[1e30, 1e31], resamples=0)
+    inside = np.geomspace(1e17, 1e19, 30)
+    some = envelope(table, budgets=[*inside, 1e30], resamples=0)
+    np.testing.assert_allclose(some.flops, inside)
+    assert any("1 of 31 budgets" in note for note in some.notes)
+
+
+def test_smooth_is_any_real_number() -> None:
+    table = curves(np.geomspace(1e7, 1e9, 5))
+    for number in (np.float32(0.25), np.int64(1)):
+        found, same = (envelope(table, resamples=0, smooth=v) for v in (number, float(number)))
+        assert found.a == same.a
+    with pytest.raises(InputError, match="width in decades"):
+        envelope(table, smooth="0.1")  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_read_is_refused() -> None:

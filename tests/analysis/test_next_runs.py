@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 
 import scalinglab as sl
-from scalinglab.analysis import SIX_ND, Convention, NextSimulation, next_runs, simulate_next
+from scalinglab.analysis import SIX_ND, Convention, NextSimulation, next_runs, optimum, simulate_next
 from scalinglab.analysis.candidate_runs import Candidates, find_candidates
+from scalinglab.analysis.estimate import Estimate
 from scalinglab.analysis.next_runs import efficiency, shrunk
 from scalinglab.analysis.run_design import Beliefs, choose
 from scalinglab.errors import InputError
@@ -226,6 +228,37 @@ def test_an_answer_follows_flat_directions_and_vanished_terms() -> None:
     assert any("no finite" in note or "flat directions" in note for note in found.notes)
 
 
+def test_an_interval_from_zero_is_open(scratch: sl.Fit) -> None:
+    """D/N is 0 in draws without a data term: its interval is an infinite factor wide."""
+    found = next_runs(scratch, 3e20, runs=np.int64(1), density=4)
+    open_ended = replace(found, now=Estimate(20.0, 0.0, 40.0))
+    assert open_ended.width(open_ended.now) == math.inf
+    assert "20, 0 – 40 (open)" in open_ended.headline()
+    assert open_ended.plain()["width_now"] == math.inf
+
+
+@pytest.fixture(scope="module")
+def repeated() -> sl.Fit:
+    law = sl.laws.DataConstrained()
+    n, d, u = (a.ravel() for a in np.meshgrid([1e8, 2e8, 4e8], [1e9, 4e9, 1.6e10], [1e9, 4e9]))
+    runs = pd.DataFrame({"params": n, "tokens": d, "unique_tokens": np.minimum(u, d)})
+    clean = law.predict(TRUTH | {"R_D": 15.0, "R_N": 5.0}, **{v: runs[v] for v in runs})
+    noise = np.random.default_rng(0).normal(0, 1e-3, len(runs))
+    fit = sl.fit(law, runs.assign(loss=clean * np.exp(noise)))
+    fit.bootstrap(20, method="parametric")
+    return fit
+
+
+def test_a_law_with_further_variables_is_asked_at_them(repeated: sl.Fit) -> None:
+    found = next_runs(repeated, 1e20, unique_tokens=1e9, density=3, runs=1)
+    best = optimum(repeated, found.flops or 0.0, unique_tokens=1e9, beyond=math.inf)
+    assert found.now.value == pytest.approx(best.ratio.value)
+    assert next_runs(repeated, 1e20, "alpha", unique_tokens=1e9, density=3, runs=1).width
+    for answer in ("ratio", "alpha", (1e9, 1e10)):
+        with pytest.raises(InputError, match="needs 'unique_tokens' too: give unique_tokens="):
+            next_runs(repeated, 1e20, answer)  # type: ignore[arg-type]
+
+
 def test_bad_input_is_refused_in_a_sentence(scratch: sl.Fit, trunks: sl.Fit) -> None:
     given = sl.Fit.from_constants(LAW, TRUTH)
     one = sl.Fit.from_constants(sl.laws.PowerLaw("tokens"), {"E": 1.0, "A": 1.0, "alpha": 0.3})
@@ -237,7 +270,10 @@ def test_bad_input_is_refused_in_a_sentence(scratch: sl.Fit, trunks: sl.Fit) -> 
         ("answer 'rato' is not known", lambda: next_runs(scratch, 1e21, "rato")),
         ("planned model", lambda: next_runs(scratch, 1e21, (1e9, -1.0))),
         ("how many runs", lambda: next_runs(scratch, 1e21, runs=0)),
+        ("how many runs", lambda: next_runs(scratch, 1e21, runs=True)),
+        ("how many runs", lambda: next_runs(scratch, 1e21, runs=2.0)),  # type: ignore[arg-type]
         ("decay_share", lambda: next_runs(trunks, 1e21, decay_share=1.0)),
+        ("decay_share.*not '0.1'", lambda: next_runs(trunks, 1e21, decay_share="0.1")),  # type: ignore[arg-type]
         ("mode is", lambda: next_runs(scratch, 1e21, mode="wsd")),  # type: ignore[arg-type]
         ("tokens is missing", lambda: next_runs(scratch, 1e21, candidates=pd.DataFrame({"params": [1e9]}))),
         ("starts from a ladder", lambda: simulate_next(given, 1e21)),

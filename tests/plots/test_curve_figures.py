@@ -67,6 +67,21 @@ def test_envelope_of_a_study_without_a_power_law() -> None:
     assert ax.get_title(loc="left") == "undecayed curves"
 
 
+def test_crossings_under_a_cost_of_ones_own() -> None:
+    fit = sl.Fit.from_constants(laws.Chinchilla(), TRUTH)
+
+    def cost(n, d):
+        return (6 * n + 30 * np.sqrt(n)) * d
+
+    found = crossings(fit, [1e8, 1e9], cost=cost)
+    ax = plots.crossings(found)
+    assert ax.get_xlabel() == "training compute C (cost, FLOPs)"
+    flops, loss = ax.lines[0].get_data()
+    sizes = [laws.Chinchilla().predict(TRUTH, params=n, tokens=flops / cost(n, 1.0)) for n in (1e8, 1e9)]
+    assert any(np.allclose(loss, own) for own in sizes)
+    assert "counted" not in found.plain()
+
+
 def test_crossings_are_brackets(table) -> None:
     known = crossings([(13e9, 34e9, 1e23), (34e9, 70e9, 5e23)])
     ax = plots.crossings(known, references={"Chinchilla: 20": 20.0})

@@ -113,6 +113,28 @@ def test_given_constants_have_no_band_and_need_to_be_told(given: sl.Fit) -> None
         plots.data_limited(given, 1e22)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("gone", ["A", "B"])
+def test_a_vanished_term_leaves_no_optimum_to_draw(gone: str) -> None:
+    constants = {"E": 1.69, "A": 406.4, "alpha": 0.336, "B": 410.7, "beta": 0.283, gone: 0.0}
+    law = sl.Fit.from_constants(sl.laws.Chinchilla(), constants)
+    for draw in (
+        lambda: plots.overtraining(law, 1e23),
+        lambda: plots.data_limited(law, 1e22, 1e10),
+        lambda: plots.inference_optimum(law, 1e12, flops=1e22),
+        lambda: plots.contours(law, flops=1e22),
+    ):
+        with pytest.raises(InputError, match=rf"term .* has vanished \({gone} = 0\).* no optimum to draw"):
+            draw()
+    # equal loss over the runs is there without it
+    runs = pd.DataFrame({"params": [1e8, 1e9, 1e8], "tokens": [1e10, 1e10, 2e11], "loss": [3.0, 2.8, 2.7]})
+    ax = plots.contours(law, runs)
+    ax.figure.draw_without_rendering()
+    assert not any("optimal" in label for label in labels(ax))
+    levels = ax.collections[0].levels
+    assert len(levels) == 8
+
+
 def test_panels_share_their_place_and_labels_stay_apart(given: sl.Fit) -> None:
     draws = (
         lambda **ax: plots.overtraining(given, 1e21, **ax),
