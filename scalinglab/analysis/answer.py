@@ -83,6 +83,37 @@ class Answer:
         )
 
 
+class ByBudget:
+    """Beside `Answer`: the columns of a frame with a row a budget, as attributes in that frame's order."""
+
+    budget_rows: ClassVar[str] = "rows"
+    """Which of the answer's frames it is."""
+
+    def _column(self, name: str) -> pd.Series:
+        column: pd.Series = getattr(self, self.budget_rows)[name]
+        return column
+
+    @property
+    def flops(self) -> pd.Series:
+        return self._column("flops")
+
+    @property
+    def params(self) -> pd.Series:
+        return self._column("params")
+
+    @property
+    def tokens(self) -> pd.Series:
+        return self._column("tokens")
+
+    @property
+    def ratio(self) -> pd.Series:
+        return self._column("ratio")
+
+    @property
+    def loss(self) -> pd.Series:
+        return self._column("loss")
+
+
 def to_plain(value: Any) -> Any:
     """Estimates, frames, fits and answers as values that JSON has."""
     if isinstance(value, Answer):

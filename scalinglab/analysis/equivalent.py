@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.estimate import Estimate
+from scalinglab.analysis.estimate import Estimate, positive
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -124,17 +124,17 @@ def read_rule(
 ) -> float | Literal["optimal"]:
     """D/N of a frontier in the study's tokens, or "optimal". Raises InputError for what is neither."""
     rule = tokens_per_param
-    if rule == "optimal":
+    if isinstance(rule, str) and rule == "optimal":
         if bytes_per_token is not None:
             raise InputError(
                 "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"
             )
         return "optimal"
-    if not (isinstance(rule, int | float) and rule > 0 and math.isfinite(rule)):
+    if not positive(rule):
         raise InputError(f'tokens_per_param is a positive number or "optimal", not {tokens_per_param!r}')
-    if bytes_per_token is not None and not bytes_per_token > 0:
+    if bytes_per_token is not None and not positive(bytes_per_token):
         raise InputError(f"bytes_per_token is a positive number, not {bytes_per_token!r}")
-    return float(rule) * (bytes_per_token or 1.0)
+    return float(rule) * float(bytes_per_token or 1.0)
 
 
 def _check_reached(law: Any, constants: Any, loss: float, rule: float | str) -> None:

@@ -1,7 +1,9 @@
 """A number with its interval, and how to write one."""
 
 import math
+import numbers
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,29 @@ def estimate(value: float, draws: NDArray[np.float64] | None, level: float) -> E
     lo = float(np.quantile(known, tail, method="lower"))
     hi = float(np.quantile(known, 1 - tail, method="higher"))
     return Estimate(float(value), lo, hi)
+
+
+def estimate_known(value: float, draws: NDArray[np.float64], level: float) -> Estimate:
+    """The percentile interval where a draw that is not finite speaks for neither side: it is cut from both ends.
+
+    No ends where so many are lost that an end would be among them.
+    """
+    known = np.sort(draws[np.isfinite(draws)])
+    lost, tail = 1 - len(known) / max(len(draws), 1), 0.5 * (1 - level)
+    if not len(known) or 0.5 * lost >= tail or math.isnan(value):
+        return Estimate(value)
+    share = (tail - 0.5 * lost) / (1 - lost)
+    return Estimate(
+        value,
+        float(np.quantile(known, share, method="lower")),
+        float(np.quantile(known, 1 - share, method="higher")),
+    )
+
+
+def positive(value: Any) -> bool:
+    """Whether it is a number above 0, of Python's or numpy's; True and text are none."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return bool(number and value > 0 and math.isfinite(value))
 
 
 def count_text(value: float, digits: int = 3) -> str:
