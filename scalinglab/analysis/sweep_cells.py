@@ -147,8 +147,11 @@ def read_sweep(runs: pd.DataFrame, diverged: float | None = None, reach: float =
     high = rows["loss"].to_numpy() > (np.inf if diverged is None else diverged)
     gone = broken | high
     if gone.any():
-        what = [f"loss above {diverged:g}"] * bool((high & ~broken).any())
-        what += [f"{int(broken.sum())} without a finite loss"] * bool(broken.any())
+        what = []
+        if (high & ~broken).any():
+            what.append(f"loss above {diverged:g}")
+        if broken.any():
+            what.append(f"{int(broken.sum())} without a finite loss")
         if gone.all():
             raise InputError(f"every run of the sweep diverged ({', '.join(what)}), so none is left")
         notes.append(f"{int(gone.sum())} of {len(rows)} runs diverged ({', '.join(what)}): left out.")

@@ -389,9 +389,9 @@ def test_numbers_of_numpy_are_numbers_and_text_is_not() -> None:
         {"tokens_per_param": "20"}, {"factor": "2"}, {"factor": True}, {"bytes_per_token": "4"},
     ):  # fmt: skip
         asked = {"params": 3.6e7, "against": 3.34, "larger": 1.7e8} | wrong
-        with pytest.raises(InputError, match="number|not bool|not str"):
+        with pytest.raises(InputError, match=r"number|not bool|not str"):
             equal_compute(POWER, **asked)
-        with pytest.raises(InputError, match="number|not bool|not str"):
+        with pytest.raises(InputError, match=r"number|not bool|not str"):
             continual(POWER, **asked)
 
 
