@@ -133,7 +133,7 @@ def isoflop(
     law, why_not = (fit, "") if fit is not None else fitted_law(runs)
     boot = None if law is None else own_boot(law) if fit is not None else law.bootstrap(resamples)
     groups = [np.flatnonzero(points.budget == k) for k in range(len(points.flops))]
-    rng = np.random.default_rng(seed)
+    rng = seed if hasattr(seed, "standard_normal") else _generator(seed)
     drawn, how_drawn = drawn_losses(runs, points, groups, minimum, noise, boot, resamples, rng)
     log_n = np.log(points.params)
     found = [
@@ -159,6 +159,13 @@ def isoflop(
         cost=counted.name, minimum=minimum, rows=rows, points=points.frame(), line=along, a=a, b=b, a_bias=a_bias,
         fit=law, level=level, notes=tuple(note for note in notes if note), **slopes,
     )  # fmt: skip
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise InputError(f"seed is a whole number, None, or a generator of numpy's, not {seed!r}") from None
 
 
 def _best_of_each_size(points: Points) -> Points:
@@ -202,17 +209,16 @@ def _rows(
 
 
 def _bottomless(flops: Array, found: list[Found], level: float) -> str:
-    """Budgets some of whose draws have no minimum, which speak for neither side of its N, nor of its D."""
-    shares = [
-        float(np.isnan(each.draws).mean()) if len(each.draws) and not each.note else 0.0 for each in found
-    ]
-    listed = [f"{share:.2g} of those at {c:.3g}" for c, share in zip(flops, shares, strict=True) if share]
-    if not listed:
+    """How many draws have no minimum: they speak for neither side of a budget's N, nor of its D."""
+    shares = np.array([np.isnan(f.draws).mean() if len(f.draws) and not f.note else 0.0 for f in found])
+    if not shares.any():
         return ""
-    then = "half of them count against each end"
-    if max(shares) >= 1 - level:
-        then += f", and from {1 - level:.2g} on there is no interval"
-    return f"Draws without a minimum: {', '.join(listed)}; {then}."
+    lost = shares >= 1 - level
+    none = f"; no interval at {', '.join(f'{c:.3g}' for c in flops[lost])}" if lost.any() else ""
+    return (
+        f"Up to {100 * shares.max():.2g}% of a budget's draws have no minimum; half of them count against each end "
+        f"of its figures{none}."
+    )
 
 
 def _power_laws(

@@ -255,6 +255,7 @@ def test_three_points_tell_nothing_of_the_noise() -> None:
         ({"minimum": "cubic"}, "minimum is"),
         ({"noise": -1.0}, "noise is the standard deviation"),
         ({"level": 90}, "an interval is a share"),
+        ({"seed": "three"}, "seed is a whole number"),
         ({"column": "nothing"}, "no column 'nothing'"),
         ({"column": "isoflop_budget", "budgets": [1e19]}, "not both"),
     ],
