@@ -80,9 +80,10 @@ class IsoFlop(ByBudget, Answer):
         name = "parabola's vertex" if self.minimum == "parabola" else "interpolated minimum"
         if math.isnan(self.a.value):
             return f"{budgets} ({self.cost}): {kept} with a {name} inside the sizes, so no power law"
+        ends = "no interval" if math.isnan(self.a.lo) else f"{self.level:.0%} intervals"
         return (
             f"{budgets} ({self.cost}): N_opt grows as C^{self.a}, D_opt as C^{self.b}, through the {name} of "
-            f"{kept} ({self.level:.0%} intervals)"
+            f"{kept} ({ends})"
         )
 
 
@@ -114,7 +115,7 @@ def isoflop(
         ladder's runs are redrawn with the deviations, of rows and trunks, that the fitted law leaves.
     seed: of numpy's generator, or a generator; None draws anew each time.
     Raises InputError where no budget has three sizes, naming what there is, and for a row without a positive, finite
-    params, tokens or loss.
+    params, tokens or loss, or flops where C is counted by them.
     """
     if minimum not in ("parabola", "interpolated"):
         raise InputError(f'minimum is "parabola" or "interpolated", not {minimum!r}')
@@ -124,6 +125,13 @@ def isoflop(
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     runs, passed = run_ends(runs)
     runs = runs.reset_index(drop=True)
+    if cost is None and "flops" in runs:
+        if untold := int(runs["flops"].isna().sum()):
+            passed += (
+                f"{untold} of {len(runs)} rows do not tell their flops, so C is counted as 6·N·D in all.",
+            )
+        else:
+            runs, _ = run_ends(runs, ("flops",))
     if budgets is not None:
         budgets = list(np.atleast_1d(np.asarray(budgets, dtype=object)))
     counted = own_cost(runs) if cost is None else convention(cost, runs)

@@ -407,11 +407,11 @@ def _no_end(name: str, x: float) -> str:
 
 def _floor_note(below: int, n: int, m: float) -> tuple[str, ...]:
     reach = "below what A's law reaches at that N with any number of tokens (its E + A·N^-α)"
-    if below and math.isinf(m):
+    if not below or math.isnan(m):
+        return ()
+    if math.isinf(m):
         return (f"{below} of {n} pairs lie {reach}, too many for a common multiplier: it is unbounded.",)
-    if below:
-        return (f"{below} of {n} pairs lie {reach}; the common multiplier leaves them unexplained.",)
-    return ()
+    return (f"{below} of {n} pairs lie {reach}; the common multiplier leaves them unexplained.",)
 
 
 def _times(found: Estimate) -> str:

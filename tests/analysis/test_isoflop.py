@@ -230,6 +230,11 @@ def test_a_cost_of_the_tables_own_carries_to_the_tokens() -> None:
     assert found.cost == "the table's flops"
     np.testing.assert_allclose(9 * found.params * found.tokens, found.flops)
     np.testing.assert_allclose(found.rows["law_params"], [optimal(c) for c in BUDGETS], rtol=1e-4)
+    with pytest.raises(InputError, match=r"row 5, column flops: 0.0 is no positive, finite number"):
+        isoflop(own.assign(flops=own["flops"].where(own.index != 5, 0.0)))
+    some = isoflop(own.assign(flops=own["flops"].where(own.index != 5)))
+    assert some.cost == "6ND"
+    assert "1 of 54 rows do not tell their flops, so C is counted as 6·N·D in all." in some.notes
 
 
 def test_undecayed_trunks_and_mixed_eval_sets() -> None:
@@ -316,6 +321,7 @@ def test_draws_without_a_vertex_do_not_push_both_exponents_up() -> None:
     assert math.isnan(many.a.lo)
     assert math.isnan(many.b.hi)
     assert any(note.startswith("No interval of a and b") for note in many.notes)
+    assert "(no interval)" in many.headline()
 
 
 # ---- real runs ------------------------------------------------------------------------------------

@@ -304,6 +304,7 @@ def test_a_diverged_recipe_has_no_multiplier_and_no_traceback() -> None:
     found = paired(a, b, fit=flat, resamples=20)
     assert math.isnan(found.data_multiplier.value)
     assert any("data multiplier is not known" in note for note in found.notes)
+    assert not any("common multiplier" in note for note in found.notes)
 
 
 def test_clusters_with_values_that_are_not_finite_have_no_interval() -> None:
