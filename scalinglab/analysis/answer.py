@@ -95,6 +95,37 @@ class Answer:
         )
 
 
+class ByBudget:
+    """Beside `Answer`: the columns of a frame with a row a budget, as attributes in that frame's order."""
+
+    budget_rows: ClassVar[str] = "rows"
+    """Which of the answer's frames it is."""
+
+    def _column(self, name: str) -> pd.Series:
+        column: pd.Series = getattr(self, self.budget_rows)[name]
+        return column
+
+    @property
+    def flops(self) -> pd.Series:
+        return self._column("flops")
+
+    @property
+    def params(self) -> pd.Series:
+        return self._column("params")
+
+    @property
+    def tokens(self) -> pd.Series:
+        return self._column("tokens")
+
+    @property
+    def ratio(self) -> pd.Series:
+        return self._column("ratio")
+
+    @property
+    def loss(self) -> pd.Series:
+        return self._column("loss")
+
+
 def to_plain(value: Any) -> Any:
     """Estimates, frames, fits and answers as values that JSON has."""
     if isinstance(value, Answer):
@@ -204,7 +235,7 @@ def readable(table: pd.DataFrame, level: float = 0.9, joint: str = " ") -> pd.Da
                 f"{cell}{joint}({write(lo, 2)}–{write(hi, 2)})" if lo == lo and lo != hi else cell
                 for cell, (lo, hi) in zip(cells, ends, strict=True)
             ]
-        out[_HEADS.get(text, re.sub(r"(?<=[a-z])_(?=[a-z])", " ", text))] = cells
+        out[_HEADS.get(text, re.sub(r"(?<=[a-z])_(?=[a-z%])", " ", text))] = cells
     return pd.DataFrame(out)
 
 

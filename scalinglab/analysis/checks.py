@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 _ABOUT_ROWS = ("undecayed-rows",)  # warnings that tell what was taken, not what is doubtful
 
 
+def positive(value: Any) -> bool:
+    """Whether it is a finite number above 0, of Python's or numpy's; True and text are none."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return bool(number and value > 0 and math.isfinite(value))
+
+
 def positive_number(value: Any, what: str, example: str = "1e9") -> float:
     """A positive, finite number. Raises InputError for anything else: text, truth values, zero, infinity."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        number = float(value)
-        if number > 0 and math.isfinite(number):
-            return number
+    if positive(value):
+        return float(value)
     raise InputError(f"{what} is a positive number such as {example}, not {value!r}")
 
 
@@ -38,11 +42,3 @@ def fit_notes(fit: "Fit", boot: "Bootstrap | None") -> tuple[str, ...]:
         f"Its intervals: {warning.sentence}." for warning in (boot.warnings if boot is not None else ())
     ]
     return tuple(found)
-
-
-def loss_unit(fit: "Fit") -> str:
-    """The unit of the losses a fit was made of; "" where its rows do not tell."""
-    if "loss_unit" not in fit.rows:
-        return ""
-    units = [unit for unit in fit.rows["loss_unit"].dropna().unique() if unit]
-    return str(units[0]) if len(units) == 1 else ""

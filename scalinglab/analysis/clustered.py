@@ -36,11 +36,14 @@ def clustered(X: Any, y: Any, cluster: Any) -> Clustered:
 
     unbiased where rows are alike and independent, with Satterthwaite's degrees of freedom
     (Σλ)²/Σλ² of each coefficient's variance as a quadratic form, λ its eigenvalues. With equal clusters and a mean it
-    is the t interval of the clusters' means, g − 1 degrees of freedom. NaN where there are fewer than two clusters.
+    is the t interval of the clusters' means, g − 1 degrees of freedom. NaN where there are fewer than two clusters,
+    and throughout where X or y is not finite.
     """
     X, y = np.asarray(X, float).reshape(len(y), -1), np.asarray(y, float)
     n, p = X.shape
     labels = np.unique(cluster)
+    if not (np.isfinite(X).all() and np.isfinite(y).all()):
+        return Clustered(np.full(p, np.nan), np.full(p, np.nan), np.zeros(p))
     M = np.linalg.pinv(X.T @ X)
     value = M @ X.T @ y
     if len(labels) < 2:

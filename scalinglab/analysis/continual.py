@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from scalinglab.analysis.answer import Answer, asked, carried, own_boot, to_plain
+from scalinglab.analysis.checks import positive
 from scalinglab.analysis.equal_compute import FACTOR, EqualCompute, equal_compute
 from scalinglab.analysis.estimate import Estimate, count_text
+from scalinglab.analysis.source import run_ends
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,13 +132,18 @@ def continual(
 
     runs: a run table; or a curve of the size that is known already, a fit of PowerLaw or Exponential in flops_6nd
         (published constants: `Fit.from_constants`), or both of them.
-    params: which size; by default the one with the most horizons. Of several trunks the one with most. Demanded with
-        given curves.
+    params: which size; by default the one with the most horizons. Of several trunks the one with most, the first by
+        name where several have as many. Demanded with given curves.
     against: what to compare with, one or a list: a fit of a ladder, run ends of a larger model, its curve or its
         loss; larger, tokens_per_param, bytes_per_token, factor as in `equal_compute`. The comparison follows the
         better curve, and the power law where the rows do not decide.
-    Raises InputError for fewer than six points on the envelope, or what `equal_compute` refuses.
+    Raises InputError for fewer than six points on the envelope, a row without a positive, finite params, tokens or
+    loss, losses in different units, or what `equal_compute` refuses.
     """
+    if params is not None and not positive(params):
+        raise InputError(
+            f"params is the size that is trained on, a positive number such as 1e9, not {params!r}"
+        )
     found = (
         _fitted(runs, params, flops, level) if isinstance(runs, pd.DataFrame) else _given(runs, params, level)
     )
@@ -164,24 +171,22 @@ def _fitted(runs: pd.DataFrame, params: float | None, flops: str, level: float) 
     from scalinglab import laws
     from scalinglab.fitting import Squared, compare, fit
 
-    ends = runs[runs["kind"] != "trunk"] if "kind" in runs else runs
-    if "eval_set" in ends and ends["eval_set"].nunique() > 1:
-        sets = ", ".join(map(str, ends["eval_set"].unique()))
-        raise InputError(f"the table holds several eval sets ({sets}); a curve follows one: choose it first")
+    ends, notes = run_ends(runs)
     if flops == "flops_6nd" and flops not in ends:
         ends = ends.assign(**{flops: 6.0 * ends["params"] * ends["tokens"]})
+    if flops not in ends:
+        raise InputError(f"the table has no column {flops!r} to follow the loss along")
+    ends, _ = run_ends(ends, (flops,))
     if params is None:
         horizons = ends.groupby("params")["tokens"].nunique()
         params = float(horizons[horizons == horizons.max()].index.min())
-    if flops not in ends:
-        raise InputError(f"the table has no column {flops!r} to follow the loss along")
-    rows = ends[ends["params"] == params].sort_values(flops)
+    params = float(params)
+    rows = ends[ends["params"] == params].sort_values(flops, kind="stable")
     if rows.empty:
         sizes = ", ".join(f"{n:g}" for n in sorted(ends["params"].unique()))
         raise InputError(f"no run has {params:g} parameters; the table's sizes are {sizes}")
-    if "trunk_id" in rows:  # one trunk: the lowest of several seeds would be a selected one
-        counts = rows["trunk_id"].value_counts(sort=True)
-        rows = rows[rows["trunk_id"] == counts.index[0]]
+    rows, left_out = _one_trunk(rows)
+    notes += left_out
     rows = rows[rows["loss"] < rows["loss"].cummin().shift(fill_value=math.inf)]
     if len(rows) < 6:
         raise InputError(
@@ -192,7 +197,28 @@ def _fitted(runs: pd.DataFrame, params: float | None, flops: str, level: float) 
     exponential = fit(laws.Exponential(flops), rows, loss=Squared())
     for one in (power, exponential):
         one.bootstrap(RESAMPLES, seed=0)
-    return _answer(params, rows, (power, exponential), compare([power, exponential]), level)
+    return _answer(params, rows, (power, exponential), compare([power, exponential]), level, notes)
+
+
+def _one_trunk(rows: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """One size's rows of the trunk with most horizons, the first by name of several such; and which are left out.
+
+    One trunk, for the lowest of several seeds would be a selected one.
+    """
+    if "trunk_id" not in rows or rows["trunk_id"].nunique(dropna=False) < 2:
+        return rows, ()
+    name = rows["trunk_id"].astype(object).where(rows["trunk_id"].notna(), "no trunk_id").astype(str)
+    horizons = rows["tokens"].groupby(name).nunique().sort_index().sort_values(ascending=False, kind="stable")
+    chosen, *others = horizons.index
+    tied = int((horizons == horizons.max()).sum())
+    why = (
+        f"the first by name of {tied} with {horizons.max()} horizons"
+        if tied > 1
+        else "with the most horizons"
+    )
+    listed = ", ".join(others[:4]) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
+    note = f"The curve follows one trunk of the size, {chosen}, {why}; {listed} left out."
+    return rows[name == chosen], (note,)
 
 
 def _given(curves: "Fit | Sequence[Fit]", params: float | None, level: float) -> Continual:
@@ -216,12 +242,17 @@ def _given(curves: "Fit | Sequence[Fit]", params: float | None, level: float) ->
 
 
 def _answer(
-    params: float, rows: pd.DataFrame, curves: tuple["Fit", ...], comparison: "Comparison", level: float
+    params: float,
+    rows: pd.DataFrame,
+    curves: tuple["Fit", ...],
+    comparison: "Comparison",
+    level: float,
+    said: tuple[str, ...] = (),
 ) -> Continual:
     floors = {"PowerLaw": Estimate(math.nan), "Exponential": Estimate(math.nan)}
     for fit in curves:
         floors[fit.law.name] = carried(fit, own_boot(fit), level, lambda c: {"floor": c["E"]})["floor"]
-    notes = []
+    notes = list(said)
     if len(rows):
         notes.append(f"Evidence: {comparison.evidence}.")
         if "seed" in rows and rows["seed"].nunique() <= 1:

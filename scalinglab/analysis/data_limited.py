@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import FAR, elasticities, optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.checks import fit_notes, loss_unit, positive_number
+from scalinglab.analysis.checks import fit_notes, positive_number
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.reach import cheapest
@@ -22,6 +22,7 @@ from scalinglab.analysis.repetition import (
     counted,
     log_excess_from,
 )
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 from scalinglab.laws import Chinchilla, DataConstrained
 
@@ -122,7 +123,7 @@ def data_limited(
     notes += beyond_note(far, beyond, "the data-limited optimum")
     return DataLimited(
         flops=budget, cost=counted_by.name, unique_tokens=unique, level=level, extrapolation=far,
-        loss_unit=loss_unit(fit), notes=notes, **found,
+        loss_unit=loss_unit(fit.rows) or "", notes=notes, **found,
     )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scalinglab.analysis.answer import Answer, asked, to_plain
+from scalinglab.analysis.answer import Answer, ByBudget, asked, to_plain
 from scalinglab.analysis.convention import Cost, positive_budget
 from scalinglab.analysis.curves import WINDOW, Curves, Source, as_curves
-from scalinglab.analysis.estimate import Estimate
+from scalinglab.analysis.estimate import Estimate, estimate_known
 from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
@@ -23,10 +23,11 @@ _COEFFICIENTS = ("a", "log_n", "b", "log_d")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Envelope(Answer):
+class Envelope(ByBudget, Answer):
     """The lowest loss at each compute, whose it is, and how N and D of the winner grow."""
 
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv 2203.15556, section 3.1 (Approach 1)"
+    budget_rows: ClassVar[str] = "points"
 
     cost: str
     schedule: str
@@ -47,26 +48,6 @@ class Envelope(Answer):
     sizes drawn leave no power law."""
     coefficients: dict[str, float] = field(repr=False)
     """The same of all sizes."""
-
-    @property
-    def flops(self) -> pd.Series:
-        return self.points["flops"]
-
-    @property
-    def params(self) -> pd.Series:
-        return self.points["params"]
-
-    @property
-    def tokens(self) -> pd.Series:
-        return self.points["tokens"]
-
-    @property
-    def ratio(self) -> pd.Series:
-        return self.points["ratio"]
-
-    @property
-    def loss(self) -> pd.Series:
-        return self.points["loss"]
 
     @property
     def optima(self) -> pd.DataFrame:
@@ -91,7 +72,7 @@ class Envelope(Answer):
             ("tokens", d, drawn_d),
             ("ratio", d - n, drawn_d - drawn_n),
         ):
-            ends = [_interval(float(v), drawn[:, i], self.level) for i, v in enumerate(value)]
+            ends = [estimate_known(float(v), drawn[:, i], self.level) for i, v in enumerate(value)]
             out |= {
                 name: np.exp(value),
                 f"{name}_lo": np.exp([each.lo for each in ends]),
@@ -204,8 +185,8 @@ def envelope(
     return Envelope(
         cost=read.cost.name, schedule=read.schedule, level=level, rows=rows, points=points, curves=read, draws=draws,
         coefficients=coefficients,
-        a=_interval(coefficients["a"], draws["a"].to_numpy(), level),
-        b=_interval(coefficients["b"], draws["b"].to_numpy(), level),
+        a=estimate_known(coefficients["a"], draws["a"].to_numpy(), level),
+        b=estimate_known(coefficients["b"], draws["b"].to_numpy(), level),
         notes=(*read.notes, *beyond, *_notes(read, points, rows, lost, level, through)),
     )  # fmt: skip
 
@@ -288,23 +269,6 @@ def _power_laws(winner: NDArray[np.intp], edge: NDArray[np.object_], logs: _Logs
     x = c - c.mean()
     a, b = (float(x @ y / (x @ x)) for y in (n, d))
     return np.array([a, n.mean() - a * c.mean(), b, d.mean() - b * c.mean()])
-
-
-def _interval(value: float, draws: Array, level: float) -> Estimate:
-    """The percentile interval; a draw that leaves no power law speaks for neither side, so it is cut from both.
-
-    No ends where so many are lost that an end would be among them.
-    """
-    known = np.sort(draws[np.isfinite(draws)])
-    lost, tail = 1 - len(known) / max(len(draws), 1), 0.5 * (1 - level)
-    if not len(known) or 0.5 * lost >= tail or math.isnan(value):
-        return Estimate(value)
-    share = (tail - 0.5 * lost) / (1 - lost)
-    return Estimate(
-        value,
-        float(np.quantile(known, share, method="lower")),
-        float(np.quantile(known, 1 - share, method="higher")),
-    )
 
 
 def _stretches(points: pd.DataFrame, read: Curves) -> pd.DataFrame:

@@ -11,7 +11,8 @@ until k = factor^((α+β)/β²).
 """
 
 import math
-from dataclasses import dataclass
+import numbers
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -19,8 +20,10 @@ import numpy as np
 import pandas as pd
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, own_boot
+from scalinglab.analysis.checks import positive
 from scalinglab.analysis.equivalent import frontier_loss, frontier_size, frontier_tokens, read_rule
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
+from scalinglab.analysis.source import loss_unit, run_ends, same_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,16 +122,21 @@ def equal_compute(
         are bytes, of how many bytes those of tokens_per_param are.
     factor: training on pays until it gains a factor-th of what the frontier gains.
     Curve and ladder are drawn as if independent, which makes the interval of the gap too wide where they share runs.
-    Raises InputError where nothing says how large the larger model is, or it is not larger, or its loss at C is
-    nowhere in its runs.
+    Raises InputError where nothing says how large the larger model is, or it is not larger, its loss at C is nowhere
+    in its runs, or the two losses have different units.
     """
     rule = read_rule(tokens_per_param, bytes_per_token)
-    if not (isinstance(factor, int | float) and factor > 1 and math.isfinite(factor)):
+    if not (positive(factor) and factor > 1):
         raise InputError(
             f"factor is a number above 1, such as 2: a gain of half the frontier's; not {factor!r}"
         )
-    if not (isinstance(params, int | float) and params > 0 and math.isfinite(params)):
-        raise InputError(f"params is the size of the model that is trained on, not {params!r}")
+    for name, value, what in (
+        ("params", params, "the model that is trained on"),
+        ("larger", larger, "the model beside it"),
+    ):
+        if not (positive(value) or (name == "larger" and value is None)):
+            raise InputError(f"{name} is the size of {what}, a positive number such as 1e9, not {value!r}")
+    params, larger, factor = float(params), None if larger is None else float(larger), float(factor)
     other = _read(against, params, larger)
     if curve is None and other.kind != "ladder":
         raise InputError("without a curve of the small model, against= has to be a fit of the ladder")
@@ -143,6 +151,10 @@ def equal_compute(
         raise InputError(
             'tokens_per_param="optimal" is a law\'s own frontier: give a fit of the ladder as against='
         )
+    units: tuple[str, ...] = ()
+    if curve is not None:
+        mine = loss_unit(curve.rows, "the small model's curve")
+        units = same_unit(mine, other.unit, "the small model's", "the larger one's")
     own = boot if boot is not None or curve is None else own_boot(curve)
     ladder: Any = other.fit if other.kind == "ladder" else None
     larger = other.larger or larger or _default_larger(curve, params, ladder, rule)
@@ -189,7 +201,7 @@ def equal_compute(
         lo, hi = curve.domain[curve.law.variables[0]]
         far = max(math.log10(flops / hi), math.log10(lo / flops), 0.0)
         far = far if far > 1e-12 else 0.0
-    notes = [*beyond_note(far, beyond, f"the small model's loss at {flops:.2g} FLOPs"), *other.notes]
+    notes = [*beyond_note(far, beyond, f"the small model's loss at {flops:.2g} FLOPs"), *other.notes, *units]
     if curve is not None and own is not None and other.boot is not None:
         notes.append(
             "The small model's curve and the larger one's loss are drawn as if independent; where they share runs, "
@@ -223,6 +235,8 @@ class _Other:
     larger: float | None = None
     rows: pd.DataFrame | None = None
     number: float = math.nan
+    unit: str | None = None
+    """Of its loss, None where that is not told."""
     notes: tuple[str, ...] = ()
 
     def loss(self, constants: Any, larger: float, tokens: float, flops: float) -> Any:
@@ -241,8 +255,8 @@ def _read(against: Any, params: float, larger: float | None) -> _Other:
     """What `against` is. Raises InputError where it does not tell the larger model's loss."""
     if isinstance(against, pd.DataFrame):
         return _read_rows(against, params, larger)
-    if isinstance(against, int | float | np.number):
-        if not (against > 0 and math.isfinite(against)):
+    if isinstance(against, numbers.Real) and not isinstance(against, bool):
+        if not positive(against):
             raise InputError(f"the larger model's loss has to be a positive number, not {against}")
         _need_larger(larger, "a measured loss")
         return _Other("number", number=float(against))
@@ -252,10 +266,11 @@ def _read(against: Any, params: float, larger: float | None) -> _Other:
             f"against= is a fit, the larger model's runs, or its loss, not {type(against).__name__}"
         )
     if hasattr(law, "standard") and len(law.variables) == 2:
-        return _Other("ladder", against, own_boot(against))
+        return _Other("ladder", against, own_boot(against), unit=loss_unit(against.rows, "the ladder's fit"))
     if len(law.variables) == 1 and law.variables[0] in _COMPUTE and law.target == "loss":
         _need_larger(larger, f"a curve in {law.variables[0]}")
-        return _Other("curve", against, own_boot(against))
+        unit = loss_unit(against.rows, "the larger model's curve")
+        return _Other("curve", against, own_boot(against), unit=unit)
     raise InputError(f"a fit of {law.name} in {', '.join(law.variables)} does not tell a larger model's loss")
 
 
@@ -284,25 +299,39 @@ def _read_rows(runs: pd.DataFrame, params: float, larger: float | None) -> _Othe
     from scalinglab import laws
     from scalinglab.fitting import Squared, fit
 
-    ends = runs[runs["kind"] != "trunk"] if "kind" in runs else runs
-    ends = ends[ends["params"] != params]
-    if larger is not None and ends["params"].nunique() < 3:
-        ends = ends[ends["params"] == larger]
-    sizes = sorted(ends["params"].unique())
+    every, notes = run_ends(runs, name="the table to compare with")
+    unit = loss_unit(every)
+    ends = every[every["params"] != params]
+    sizes = sorted(map(float, ends["params"].unique()))
     if len(sizes) >= 3:
-        return _read(fit(laws.Chinchilla(), runs), params, larger)
-    if len(sizes) != 1:
-        listed = ", ".join(count_text(float(n)) for n in sorted(runs["params"].unique()))
+        found = _read(fit(laws.Chinchilla(), every), params, larger)
+        return replace(found, notes=(*notes, *found.notes))
+    listed = ", ".join(count_text(n) for n in sizes)
+    demand = "three sizes and more, to which a law is fitted"
+    if not sizes:
         raise InputError(
-            "the runs to compare with hold one larger model, or three sizes and more, to which a law is fitted; "
-            f"these hold {listed or 'none'}" + (": name one with larger=" if len(sizes) == 2 else "")
+            f"the table to compare with holds runs of {count_text(params)} parameters alone, the small model's own: "
+            f"give runs of one larger model, or {demand}"
         )
+    if larger is None and len(sizes) == 2:
+        raise InputError(
+            f"the table to compare with holds two sizes beside the small model's ({listed}): name one with larger=, or "
+            f"give {demand}"
+        )
+    if larger is not None:
+        ends = ends[ends["params"] == larger]
+        if ends.empty:
+            raise InputError(
+                f"the table to compare with has no run of larger={larger:g} parameters: beside the small model's own "
+                f"it holds {listed}"
+            )
+    size = float(ends["params"].iloc[0])
     rows = ends.assign(flops_6nd=6.0 * ends["params"] * ends["tokens"]).sort_values("flops_6nd")
     if rows["flops_6nd"].nunique() >= ENOUGH:
         curve = fit(laws.PowerLaw("flops_6nd"), rows, loss=Squared())
-        return _Other("curve", curve, own_boot(curve), float(sizes[0]))
+        return _Other("curve", curve, own_boot(curve), size, unit=unit, notes=notes)
     note = f"The larger model's loss lies on a line between its {len(rows)} run ends, without an interval."
-    return _Other("rows", larger=float(sizes[0]), rows=rows, notes=(note,))
+    return _Other("rows", larger=size, rows=rows, unit=unit, notes=(*notes, note))
 
 
 def _between(rows: pd.DataFrame, flops: float) -> Any:

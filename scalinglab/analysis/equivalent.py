@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.checks import fit_notes, loss_unit, positive_number
+from scalinglab.analysis.checks import fit_notes, positive_number
 from scalinglab.analysis.estimate import Estimate
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def equivalent_size(
     if bytes_per_token is not None:
         name += f" bytes, {tokens_per_param:g} tokens of {bytes_per_token:g}"
     return EquivalentSize(
-        loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far, loss_unit=loss_unit(fit),
+        loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far,
+        loss_unit=loss_unit(fit.rows) or "",
         notes=(*fit_notes(fit, boot), *beyond_note(far, beyond, "the equivalent model")), **found,
     )  # fmt: skip
 
@@ -131,7 +133,7 @@ def read_rule(
 ) -> float | Literal["optimal"]:
     """D/N of a frontier in the study's tokens, or "optimal". Raises InputError for what is neither."""
     rule = tokens_per_param
-    if rule == "optimal":
+    if isinstance(rule, str) and rule == "optimal":
         if bytes_per_token is not None:
             raise InputError(
                 "bytes_per_token turns tokens_per_param into bytes: give tokens_per_param= as a number"

@@ -60,6 +60,23 @@ def estimate(value: float, draws: NDArray[np.float64] | None, level: float) -> E
     return Estimate(float(value), lo, hi)
 
 
+def estimate_known(value: float, draws: NDArray[np.float64], level: float) -> Estimate:
+    """The percentile interval where a draw that is not finite speaks for neither side: it is cut from both ends.
+
+    No ends where so many are lost that an end would be among them.
+    """
+    known = np.sort(draws[np.isfinite(draws)])
+    lost, tail = 1 - len(known) / max(len(draws), 1), 0.5 * (1 - level)
+    if not len(known) or 0.5 * lost >= tail or math.isnan(value):
+        return Estimate(value)
+    share = (tail - 0.5 * lost) / (1 - lost)
+    return Estimate(
+        value,
+        float(np.quantile(known, share, method="lower")),
+        float(np.quantile(known, 1 - share, method="higher")),
+    )
+
+
 def count_text(value: float, digits: int = 3) -> str:
     """12,345 as 12.3k; powers of ten beyond T and below 0.01."""
     if math.isnan(value):

@@ -184,7 +184,8 @@ def batch_lr(
         above that one (then every run is a row of the regression).
     params_in_batch: let `at` go by the batch law with an exponent of N. edges: cells whose optimum lies on or beyond
         the edge of their grid are bounds; leave them out, or keep them at the bound. diverged: a loss above which runs
-        are left out. reach: factor about an optimum within which runs carry the surface.
+        are left out, as those without a finite loss are. reach: factor about an optimum within which runs carry the
+        surface.
     Intervals resample whole cells, stretched for the degrees of freedom, so they hold both the noise of a cell's
     optimum and what the law leaves over; below eight cells they are Student's t of the least squares. Where too few
     cells hold an optimum, or all of one horizon, the laws are NaN and a note says what to do. Raises InputError for a

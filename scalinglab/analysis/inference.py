@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.checks import fit_notes, loss_unit
+from scalinglab.analysis.checks import fit_notes
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.hardware import Hardware, hardware
@@ -26,6 +26,7 @@ from scalinglab.analysis.reach import (
     reducible_of_size,
     serving_flops,
 )
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def inference_optimum(
     notes = (*prices.notes, *fit_notes(fit, boot), *beyond_note(far, beyond, "the inference-aware optimum"))
     return InferenceOptimum(
         served=tokens_served, unit=prices.unit, cost=counted.name, level=level, unreachable=lost,
-        extrapolation=far, notes=notes, loss_unit=loss_unit(fit), **found,
+        extrapolation=far, notes=notes, loss_unit=loss_unit(fit.rows) or "", **found,
     )  # fmt: skip
 
 

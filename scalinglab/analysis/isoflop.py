@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalinglab.analysis.answer import Answer, asked, own_boot
+from scalinglab.analysis.answer import Answer, ByBudget, asked, own_boot
 from scalinglab.analysis.convention import Convention, Cost, convention
-from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.analysis.estimate import Estimate, estimate_known
 from scalinglab.analysis.isoflop_bias import fitted_law, law_beside, law_notes
 from scalinglab.analysis.isoflop_draws import drawn_losses
 from scalinglab.analysis.isoflop_groups import Points, distinct_sizes, own_cost, points_at_budgets
 from scalinglab.analysis.isoflop_minimum import FAR, Found, line, minimum_of
+from scalinglab.analysis.source import run_ends
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsoFlop(Answer):
+class IsoFlop(ByBudget, Answer):
     """The vertex of each budget's parabola, the power laws through them, and the fitted law's optimum beside."""
 
     source: ClassVar[str] = (
@@ -61,26 +62,6 @@ class IsoFlop(Answer):
     fit: "Fit | None" = None
     """Chinchilla's law fitted to the same rows, where that succeeds."""
 
-    @property
-    def flops(self) -> pd.Series:
-        return self.rows["flops"]
-
-    @property
-    def params(self) -> pd.Series:
-        return self.rows["params"]
-
-    @property
-    def tokens(self) -> pd.Series:
-        return self.rows["tokens"]
-
-    @property
-    def ratio(self) -> pd.Series:
-        return self.rows["ratio"]
-
-    @property
-    def loss(self) -> pd.Series:
-        return self.rows["loss"]
-
     def table(self) -> pd.DataFrame:
         """What is read of `rows`: vertices, the law's optimum beside, the bias predicted in percent of N."""
         shown = self.rows[
@@ -99,15 +80,16 @@ class IsoFlop(Answer):
         name = "parabola's vertex" if self.minimum == "parabola" else "interpolated minimum"
         if math.isnan(self.a.value):
             return f"{budgets} ({self.cost}): {kept} with a {name} inside the sizes, so no power law"
+        ends = "no interval" if math.isnan(self.a.lo) else f"{self.level:.0%} intervals"
         return (
             f"{budgets} ({self.cost}): N_opt grows as C^{self.a}, D_opt as C^{self.b}, through the {name} of "
-            f"{kept} ({self.level:.0%} intervals)"
+            f"{kept} ({ends})"
         )
 
 
 def isoflop(
     runs: pd.DataFrame,
-    budgets: Sequence[float] | None = None,
+    budgets: float | Sequence[float] | None = None,
     *,
     column: str | None = None,
     minimum: Literal["parabola", "interpolated"] = "parabola",
@@ -120,18 +102,20 @@ def isoflop(
 ) -> IsoFlop:
     """The compute-optimal N and D of each budget from its runs alone, and how they grow.
 
-    runs: a run table of one eval set; undecayed trunks (kind "trunk") are passed over.
-    budgets: FLOPs at which a ladder's sizes are read between their horizons. column: names the budgets; a column of
-        counted FLOPs is grouped where they nearly repeat. By default isoflop_budget or budget_in_name where the table
-        has it, else near repeats where they hold half of the rows, else a ladder read at budgets of its own.
+    runs: a run table of one eval set; rows of undecayed trunks (kind "trunk") are left out.
+    budgets: FLOPs, one or several, at which a ladder's sizes are read between their horizons. column: names the
+        budgets; a column of counted FLOPs is grouped where they nearly repeat. By default isoflop_budget or
+        budget_in_name where the table has it, else near repeats where they hold half of the rows, else a ladder read
+        at budgets of its own.
     minimum: the vertex of a parabola in ln N (Hoffmann et al. 2022); or where Akima's interpolant is least, the median
         over draws, with the power law weighted by the deviation of each (Porian et al. 2024).
     cost: how C counts; default the table's own `flops`, else 6ND. fit: the law to set beside, else Chinchilla's.
     noise: standard deviation of a run's loss, in its unit, to redraw the losses with. Without it, the runs of each
         budget are resampled where they hold six sizes, and redrawn with what the parabolas leave over elsewhere; a
         ladder's runs are redrawn with the deviations, of rows and trunks, that the fitted law leaves.
-    seed: of numpy's generator, or a generator.
-    Raises InputError where no budget has three sizes, naming what there is.
+    seed: of numpy's generator, or a generator; None draws anew each time.
+    Raises InputError where no budget has three sizes, naming what there is, and for a row without a positive, finite
+    params, tokens or loss, or flops where C is counted by them.
     """
     if minimum not in ("parabola", "interpolated"):
         raise InputError(f'minimum is "parabola" or "interpolated", not {minimum!r}')
@@ -139,7 +123,17 @@ def isoflop(
         raise InputError(f"noise is the standard deviation of a loss, a positive number, not {noise!r}")
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
-    runs = _ends(runs)
+    runs, passed = run_ends(runs)
+    runs = runs.reset_index(drop=True)
+    if cost is None and "flops" in runs:
+        if untold := int(runs["flops"].isna().sum()):
+            passed += (
+                f"{untold} of {len(runs)} rows do not tell their flops, so C is counted as 6·N·D in all.",
+            )
+        else:
+            runs, _ = run_ends(runs, ("flops",))
+    if budgets is not None:
+        budgets = list(np.atleast_1d(np.asarray(budgets, dtype=object)))
     counted = own_cost(runs) if cost is None else convention(cost, runs)
     points = points_at_budgets(runs, budgets, column, counted)
     if minimum == "interpolated":
@@ -147,7 +141,7 @@ def isoflop(
     law, why_not = (fit, "") if fit is not None else fitted_law(runs)
     boot = None if law is None else own_boot(law) if fit is not None else law.bootstrap(resamples)
     groups = [np.flatnonzero(points.budget == k) for k in range(len(points.flops))]
-    rng = np.random.default_rng(seed) if isinstance(seed, int) else seed
+    rng = seed if hasattr(seed, "standard_normal") else _generator(seed)
     drawn, how_drawn = drawn_losses(runs, points, groups, minimum, noise, boot, resamples, rng)
     log_n = np.log(points.params)
     found = [
@@ -156,14 +150,17 @@ def isoflop(
 
     rows = _rows(points, groups, found, counted, level)
     beside, slopes, a_bias = law_beside(law, boot, points, groups, found, counted, minimum, level)
-    a, b, along = _power_laws(points.flops, found, groups, log_n, counted, minimum, level)
+    a, b, along, lost = _power_laws(points.flops, found, groups, log_n, counted, minimum, level)
     rows = rows.join(beside)
     rows["note"] = [each.note for each in found]
     notes = (
         points.how,
+        *passed,
         *points.left_out,
         *_flagged(rows),
         how_drawn,
+        _bottomless(points.flops, found, level),
+        _lost_note(lost, level),
         *law_notes(law, why_not, rows, a_bias, minimum),
     )
     return IsoFlop(
@@ -172,17 +169,11 @@ def isoflop(
     )  # fmt: skip
 
 
-def _ends(runs: pd.DataFrame) -> pd.DataFrame:
-    for name in ("params", "tokens", "loss"):
-        if name not in runs:
-            raise InputError(f'the runs have no column "{name}"; read them with scalinglab.read_runs')
-    if "eval_set" in runs and runs["eval_set"].nunique() > 1:
-        sets = ", ".join(map(str, runs["eval_set"].unique()))
-        raise InputError(f"the table holds several eval sets ({sets}): choose one first")
-    ends = runs[runs["kind"] != "trunk"] if "kind" in runs else runs
-    if ends.empty:
-        raise InputError("the table holds no finished run: undecayed trunks alone have no place on a valley")
-    return ends.reset_index(drop=True)
+def _generator(seed: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise InputError(f"seed is a whole number, None, or a generator of numpy's, not {seed!r}") from None
 
 
 def _best_of_each_size(points: Points) -> Points:
@@ -219,10 +210,23 @@ def _rows(
             "loss": (each.least if known else math.nan, each.draws_least if draws is not None else None),
         }
         for name, (value, drawn) in figures.items():
-            asked_for = estimate(value, drawn, level)
+            asked_for = Estimate(value) if drawn is None else estimate_known(value, drawn, level)
             row |= {name: asked_for.value, f"{name}_lo": asked_for.lo, f"{name}_hi": asked_for.hi}
         out.append(row | {"curvature": each.curvature})
     return pd.DataFrame(out)
+
+
+def _bottomless(flops: Array, found: list[Found], level: float) -> str:
+    """How many draws have no minimum: they speak for neither side of a budget's N, nor of its D."""
+    shares = np.array([np.isnan(f.draws).mean() if len(f.draws) and not f.note else 0.0 for f in found])
+    if not shares.any():
+        return ""
+    lost = shares >= 1 - level
+    none = f"; no interval at {', '.join(f'{c:.3g}' for c in flops[lost])}" if lost.any() else ""
+    return (
+        f"Up to {100 * shares.max():.2g}% of a budget's draws have no minimum; half of them count against each end "
+        f"of its figures{none}."
+    )
 
 
 def _power_laws(
@@ -233,12 +237,16 @@ def _power_laws(
     cost: Convention,
     minimum: str,
     level: float,
-) -> tuple[Estimate, Estimate, pd.DataFrame]:
-    """a, b and the line through the vertices that count; in a draw those count that lie inside the sizes."""
+) -> tuple[Estimate, Estimate, pd.DataFrame, float]:
+    """a, b, the line through the vertices that count, and the share of draws that leave no line.
+
+    In a draw those vertices count that lie inside the sizes. As a + b is 1 where C = 6·N·D, a draw with fewer than two
+    of them speaks for neither end of either.
+    """
     kept = [k for k, each in enumerate(found) if not each.note]
     empty = pd.DataFrame(columns=["flops", "params", "params_lo", "params_hi", "tokens"], dtype=float)
     if len(kept) < 2:
-        return Estimate(math.nan), Estimate(math.nan), empty
+        return Estimate(math.nan), Estimate(math.nan), empty, 0.0
     x, c = np.log(flops[kept]), flops[kept]
     weight = np.array([[found[k].weight for k in kept]])
     at = np.array([[found[k].at for k in kept]])
@@ -257,10 +265,16 @@ def _power_laws(
     for values, out, out_draws in ((lambda v: v, a, a_draws), (log_d, b, b_draws)):
         out += line(x, values(at), weight)
         out_draws += line(x, values(safe), weight * inside)
+
+    def interval(value: float, draws: Array | None) -> Estimate:
+        return Estimate(value) if draws is None else estimate_known(value, draws, level)
+
     grid = np.linspace(x[0], x[-1], 30)
     bands = None if not drawn else a_draws[0][:, None] * grid + a_draws[1][:, None]
-    estimates = [estimate(float(a[0][0] * g + a[1][0]), None if bands is None else bands[:, i], level)
-                 for i, g in enumerate(grid)]  # fmt: skip
+    estimates = [
+        interval(float(a[0][0] * g + a[1][0]), None if bands is None else bands[:, i])
+        for i, g in enumerate(grid)
+    ]
     along = pd.DataFrame(
         {
             "flops": np.exp(grid),
@@ -271,10 +285,20 @@ def _power_laws(
         }
     )
     return (
-        estimate(float(a[0][0]), a_draws[0] if drawn else None, level),
-        estimate(float(b[0][0]), b_draws[0] if drawn else None, level),
+        interval(float(a[0][0]), a_draws[0] if drawn else None),
+        interval(float(b[0][0]), b_draws[0] if drawn else None),
         along,
+        float(np.isnan(a_draws[0]).mean()) if drawn else 0.0,
     )
+
+
+def _lost_note(lost: float, level: float) -> str:
+    if not lost:
+        return ""
+    what = f"{100 * lost:.2g}% of the draws leave fewer than two vertices inside the sizes, so no power law"
+    if 0.5 * lost >= 0.5 * (1 - level):
+        return f"No interval of a and b: {what}; more runs a budget, or sizes further from the optimum, steady them."
+    return f"{what}; half of them count against each end of a and b."
 
 
 def _flagged(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalinglab.analysis.convention import SIX_ND, Convention, positive_budget
+from scalinglab.analysis.source import as_numbers, refuse_row
 from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
@@ -120,7 +121,9 @@ def points_at_budgets(
     if column not in runs:
         raise InputError(f"the table has no column {column!r} to take budgets from")
     if column in _COUNTED:
-        found = _near_repeats(runs, runs[column].to_numpy(float))
+        spent = as_numbers(runs, column)
+        refuse_row(runs, column, ~((spent > 0) & np.isfinite(spent)), "the table")
+        found = _near_repeats(runs, spent)
         if found is None:
             raise InputError(
                 f"the FLOPs in {column!r} do not repeat: no {_CLUSTERED} sizes lie within "
@@ -144,6 +147,8 @@ def distinct_sizes(params: Any) -> NDArray[np.int64]:
 def _by_column(runs: pd.DataFrame, column: str, cost: Convention) -> Points:
     spent = np.asarray(cost(runs["params"], runs["tokens"]))
     groups, left, astray = [], [], 0
+    if untold := int(runs[column].isna().sum()):
+        left.append(f"{untold} run{'s' * (untold > 1)} without a budget in the column {column!r}")
     for name, rows in runs.groupby(column).indices.items():
         near = np.abs(np.log(spent[rows] / np.median(spent[rows]))) < _ASTRAY
         astray += int((~near).sum())

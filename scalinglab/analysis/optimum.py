@@ -9,10 +9,20 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.checks import fit_notes, loss_unit
+from scalinglab.analysis.answer import (
+    BEYOND,
+    Answer,
+    ByBudget,
+    asked,
+    beyond_note,
+    carried,
+    extrapolation,
+    own_boot,
+)
+from scalinglab.analysis.checks import fit_notes
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +103,7 @@ def _at(
         flops=flops,
         cost=cost.name,
         level=level,
-        loss_unit=loss_unit(fit),
+        loss_unit=loss_unit(fit.rows) or "",
         extrapolation=far,
         notes=notes,
         **found,
@@ -158,7 +168,7 @@ def _scaling(c: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frontier(Answer):
+class Frontier(ByBudget, Answer):
     """The optimum at each of several budgets, and the exponents between the first and the last."""
 
     source: ClassVar[str] = Optimum.source
@@ -172,26 +182,6 @@ class Frontier(Answer):
     """D_opt ∝ C^b likewise. Under a cost other than 6ND, a + b need not be 1."""
     scaling: Scaling | None = None
     """Under 6ND, for a law of Chinchilla's form: its closed form in Hoffmann's and in MiniCPM's notation."""
-
-    @property
-    def flops(self) -> pd.Series:
-        return self.rows["flops"]
-
-    @property
-    def params(self) -> pd.Series:
-        return self.rows["params"]
-
-    @property
-    def tokens(self) -> pd.Series:
-        return self.rows["tokens"]
-
-    @property
-    def ratio(self) -> pd.Series:
-        return self.rows["ratio"]
-
-    @property
-    def loss(self) -> pd.Series:
-        return self.rows["loss"]
 
     def headline(self) -> str:
         first, last = self.flops.iloc[0], self.flops.iloc[-1]
@@ -256,7 +246,7 @@ def frontier(
         rows=frame,
         scaling=scaling(fit, level, boot) if closed else None,
         level=level,
-        loss_unit=loss_unit(fit),
+        loss_unit=loss_unit(fit.rows) or "",
         notes=notes,
         **slopes,
     )

@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
-from scalinglab.analysis.checks import fit_notes, loss_unit
+from scalinglab.analysis.checks import fit_notes
 from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
 from scalinglab.analysis.optimum import vanished_note
 from scalinglab.analysis.reach import loss_of, measure_of, smallest_params, tokens_for
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def overtraining(
         cost=counted.name,
         rows=frame,
         level=level,
-        loss_unit=loss_unit(fit),
+        loss_unit=loss_unit(fit.rows) or "",
         notes=notes,
         **best,
     )

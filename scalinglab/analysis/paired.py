@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, extrapolation
+from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, extrapolation, own_boot
+from scalinglab.analysis.checks import positive
 from scalinglab.analysis.clustered import clustered
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
 from scalinglab.analysis.multiplier import Falls, common, compute_falls, data_falls
+from scalinglab.analysis.source import loss_unit, of_trunks, run_ends, same_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
-    from scalinglab.fitting import Fit, Loss
+    from scalinglab.fitting import Bootstrap, Fit, Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,15 @@ class Paired(Answer):
             text += f" ({self.level:.0%} interval {percent[1]:+.2g}% to {percent[2]:+.2g}%)"
         text += f": {verdict}"
         if not math.isnan(self.data_multiplier.value):
-            text += f". A would need {_times(self.data_multiplier)} the data at the same N"
+            m = self.data_multiplier.value
+            needed = (
+                "more than 1e6×"
+                if math.isinf(m)
+                else "less than 1e-6×"
+                if m == 0
+                else _times(self.data_multiplier)
+            )
+            text += f". A would need {needed} the data at the same N"
         return text
 
 
@@ -87,25 +97,32 @@ def paired(
     loss: "Loss | None" = None,
     level: float = 0.9,
     resamples: int = 2000,
+    boot: "Bootstrap | None" = None,
     seed: int = 0,
     beyond: float = BEYOND,
 ) -> Paired:
     """B's losses against A's where both trained the same N on the same D (and seed, where both tell it).
 
-    a, b: run tables, or their paths. Undecayed trunk rows are left out where a table has decayed ones.
+    a, b: run tables, or their paths. Undecayed trunk rows are left out where a table has decayed ones; two tables of
+        trunks alone are compared undecayed.
     fit: A's law (Chinchilla's form), which the multipliers are read off; by default fitted to all of A's rows under
-        `loss` (Huber(1e-3)). resamples: draws behind the multipliers' intervals.
+        `loss` (Huber(1e-3)). boot: the law's bootstrap; by default that of the fit given, or one of `resamples` draws
+        of the law fitted here.
 
     Intervals: of the difference and its trend, Student's t over trunks (`clustered`); of the multipliers, that and
-    A's bootstrap. They are NaN with one trunk. Where A's rows determine no law the multipliers are NaN, and a note
-    says why.
+    A's bootstrap. They are NaN with one trunk, and where a multiplier is unbounded. Where A's rows determine no law
+    the multipliers are NaN, and a note says why.
 
-    Raises InputError where the tables share no cell, or differ in the loss's unit, or the eval set has to be chosen.
+    Raises InputError where the tables share no cell, or differ in the loss's unit or in whether they are decayed, or
+    the eval set has to be chosen.
     """
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
-    rows_a, rows_b, name = _one_set(_ends(a, "A"), _ends(b, "B"), eval_set)
+    if not (positive(resamples) and float(resamples).is_integer()):
+        raise InputError(f"resamples is a number of draws, 1 or more, such as 2000, not {resamples!r}")
+    rows_a, rows_b, name, chosen = _one_set(*_ends(a, b), eval_set)
     pairs, notes = _matched(rows_a, rows_b)
+    notes = (*chosen, *notes)
     d, trunk = pairs["difference"].to_numpy(), pairs["trunk"].to_numpy()
     mean = clustered(np.ones((len(d), 1)), d, trunk)
     log_c = np.log10(pairs["flops_6nd"].to_numpy())
@@ -120,14 +137,19 @@ def paired(
     }
     notes += _evidence(found, len(d), mean.freedom[0])
 
-    fit, why = (fit, "") if fit is not None else _law_of(rows_a, loss)
+    if fit is not None:
+        why = ""
+    else:
+        fit, why = _law_of(rows_a, loss)
+        if boot is None and fit is not None:
+            boot = fit.bootstrap(int(resamples), seed=seed)
     reached: dict[str, Any] = dict.fromkeys(("data_multiplier", "compute_multiplier"), Estimate(math.nan))
     below = 0
     if fit is None:
         notes += (f"No multiplier: A's rows determine no law ({why}).",)
         pairs = pairs.assign(data_multiplier=math.nan, compute_multiplier=math.nan)
     else:
-        reached, own, said = _multipliers(fit, pairs, level, resamples, seed)
+        reached, own, said = _multipliers(fit, boot, pairs, level, int(resamples), seed)
         pairs = pairs.assign(**own)
         below = int(np.isinf(own["data_multiplier"]).sum())
         m = reached["data_multiplier"].value
@@ -142,22 +164,35 @@ def paired(
 # ---- two tables to one of pairs ------------------------------------------------------------------------
 
 
-def _ends(source: Any, name: str) -> pd.DataFrame:
-    """The decayed run ends of a table."""
+def _ends(a: Any, b: Any) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """The decayed run ends of both tables, or both tables' undecayed trunks, and what was left out."""
     from scalinglab.records import read_runs
 
-    rows = read_runs(source)
-    if "kind" in rows:
-        undecayed = (rows["kind"] == "trunk").to_numpy(dtype=bool, na_value=False)
-        rows = rows[~undecayed] if not undecayed.all() else rows
-    rows.attrs["source"] = rows.attrs.get("source", f"table {name}")
-    return rows
+    rows, undecayed, notes = [], [], []
+    for source, name in ((a, "A"), (b, "B")):
+        kept, said = run_ends(read_runs(source), trunks_alone=True, one_set=False, name=name)
+        kept.attrs["source"] = kept.attrs.get("source", f"table {name}")
+        rows.append(kept)
+        undecayed.append(bool(of_trunks(kept).all()))
+        notes += [f"{name}: {note}" for note in said]
+    if undecayed[0] != undecayed[1]:
+        trunks, decayed = ("A", "B") if undecayed[0] else ("B", "A")
+        raise InputError(
+            f"{trunks} holds undecayed trunks alone (kind trunk) and {decayed} decayed runs, and a decay lowers the "
+            f"loss whatever the recipe: give decayed runs of {trunks}, or the trunk rows of both"
+        )
+    if all(undecayed):
+        notes.append("Both tables hold undecayed trunks alone: a decay may change which recipe is better.")
+    return rows[0], rows[1], tuple(notes)
 
 
 def _one_set(
-    a: pd.DataFrame, b: pd.DataFrame, wanted: str | None
-) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
-    """Both tables' rows of one eval set: the one named, the average where both have it, the only one in common."""
+    a: pd.DataFrame, b: pd.DataFrame, notes: tuple[str, ...], wanted: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame, str | None, tuple[str, ...]]:
+    """Both tables' rows of one eval set: the one named, the average where both have it, the only one in common.
+
+    Beside them its name, and `notes` with one more where only one table tells its loss's unit.
+    """
     from scalinglab.records.derive import AVERAGE
 
     with_sets = [rows for rows in (a, b) if "eval_set" in rows and rows["eval_set"].notna().any()]
@@ -180,13 +215,7 @@ def _one_set(
     elif wanted is not None:
         raise InputError(f'neither table has a column eval_set, so there is no set "{wanted}" to choose')
     a, b = (rows[rows["eval_set"] == name] if "eval_set" in rows and name else rows for rows in (a, b))
-    units = [set(rows["loss_unit"].dropna()) if "loss_unit" in rows else set() for rows in (a, b)]
-    if all(units) and units[0] != units[1]:
-        raise InputError(
-            f"A's loss is in {', '.join(sorted(units[0]))} and B's in {', '.join(sorted(units[1]))}: "
-            "put both in one unit first"
-        )
-    return a, b, name
+    return a, b, name, (*notes, *same_unit(loss_unit(a, "A"), loss_unit(b, "B"), "A's", "B's"))
 
 
 def _matched(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -315,23 +344,22 @@ def _law_of(rows: pd.DataFrame, loss: "Loss | None") -> tuple["Fit | None", str]
 
 
 def _multipliers(
-    fit: "Fit", pairs: pd.DataFrame, level: float, resamples: int, seed: int
+    fit: "Fit", boot: "Bootstrap | None", pairs: pd.DataFrame, level: float, resamples: int, seed: int
 ) -> tuple[dict[str, Estimate], dict[str, Any], tuple[str, ...]]:
     """Both multipliers with intervals, those of each pair, and sentences about them.
 
     A draw moves ln m by Student's t over trunks (CR2 of the least squares, linear at its end), and reads the falls so
-    moved off another of the bootstrap's laws.
+    moved off another of the bootstrap's laws. A multiplier beyond REACH, or of a law that does not fall, has no
+    interval, and a sentence.
     """
     from scalinglab.laws import Chinchilla
 
     law: Any = fit.law
     if not isinstance(law, Chinchilla):
         raise InputError(f"a multiplier is read off a law of Chinchilla's form, not {law.name}")
+    boot = own_boot(fit, boot)
     n, tokens, d, trunk = (pairs[c].to_numpy() for c in ("params", "tokens", "difference", "trunk"))
-    constants = pd.DataFrame([fit.constants] * resamples)
-    if len(fit.rows):
-        boot = fit._kept.get("boot") or fit.bootstrap(resamples, seed=seed)
-        constants = boot.constants
+    constants = pd.DataFrame([fit.constants] * resamples) if boot is None else boot.constants
     rng = np.random.default_rng([seed, 2])
     reached, own, said = {}, {}, []
     for name, falls_of in (("data_multiplier", data_falls), ("compute_multiplier", compute_falls)):
@@ -339,19 +367,20 @@ def _multipliers(
         x = common(here, d[None])
         with np.errstate(all="ignore"):
             own[name] = np.exp(here.own(d[None])[0])
-            value, left, slope = float(np.exp(x[0])), d - here(x)[0], here.slope(x)[0]
-        reached[name] = Estimate(value)
-        chance = clustered(slope[:, None], left, trunk)
-        if math.isnan(value) or math.isnan(chance.stderr[0]):
+            reached[name] = Estimate(float(np.exp(x[0])))
+        if not math.isfinite(x[0]):
+            said.append(_no_end(name, float(x[0])))
             continue
-        draws = np.broadcast_to(d, (len(constants), len(d)))
-        if math.isfinite(x[0]):
-            moved = x + chance.stderr[0] * rng.standard_t(chance.freedom[0], len(constants))
-            draws = Falls(*(np.broadcast_to(part, (len(moved), part.shape[1])) for part in here))(moved)
+        left, slope = d - here(x)[0], here.slope(x)[0]
+        chance = clustered(slope[:, None], left, trunk)
+        if not math.isfinite(chance.stderr[0]):
+            continue
+        moved = x + chance.stderr[0] * rng.standard_t(chance.freedom[0], len(constants))
+        draws = Falls(*(np.broadcast_to(part, (len(moved), part.shape[1])) for part in here))(moved)
         with np.errstate(all="ignore"):
             drawn = np.exp(common(falls_of(law.standard(constants), n, tokens), draws))
-        reached[name] = estimate(value, drawn, level)
-        if name == "data_multiplier" and math.isfinite(x[0]):
+        reached[name] = estimate(reached[name].value, drawn, level)
+        if name == "data_multiplier":
             bend = _slope(np.log10(pairs["flops_6nd"].to_numpy()), left, trunk, level)
             if bend.lo > 0 or bend.hi < 0:
                 grows = "more" if bend.hi < 0 else "less"
@@ -368,13 +397,22 @@ def _multipliers(
     return reached, own, tuple(said)
 
 
+def _no_end(name: str, x: float) -> str:
+    """Why a multiplier e^x that is no number, or beyond what is looked for, has no interval."""
+    what, of = name.split("_")[0], {"data_multiplier": "tokens", "compute_multiplier": "compute"}[name]
+    if math.isnan(x):
+        return f"The {what} multiplier is not known: A's law does not fall with {of} (its A or B is 0)."
+    far = "more than 1e6 times" if x > 0 else "less than 1e-6 of"
+    return f"The {what} multiplier has no interval: A's law takes {far} its own {of} to come near B's losses."
+
+
 def _floor_note(below: int, n: int, m: float) -> tuple[str, ...]:
     reach = "below what A's law reaches at that N with any number of tokens (its E + A·N^-α)"
+    if not below or math.isnan(m):
+        return ()
     if math.isinf(m):
         return (f"{below} of {n} pairs lie {reach}, too many for a common multiplier: it is unbounded.",)
-    if below:
-        return (f"{below} of {n} pairs lie {reach}; the common multiplier leaves them unexplained.",)
-    return ()
+    return (f"{below} of {n} pairs lie {reach}; the common multiplier leaves them unexplained.",)
 
 
 def _times(found: Estimate) -> str:

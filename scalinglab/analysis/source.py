@@ -1,10 +1,12 @@
-"""From a path to what answers are asked of: the run ends of one eval set, or a fit."""
+"""From a path or a table to what answers are asked of: the run ends of one eval set, checked, or a fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalinglab.errors import InputError
 from scalinglab.records import read_runs
@@ -49,6 +51,112 @@ def one_eval_set(
     taken = runs[runs["eval_set"] == chosen]
     taken.attrs["source"] = runs.attrs.get("source", source)
     return taken, chosen, notes
+
+
+def run_ends(
+    runs: pd.DataFrame,
+    needs: Sequence[str] = ("params", "tokens", "loss"),
+    *,
+    also: Sequence[str] = (),
+    trunks_alone: bool = False,
+    one_set: bool = True,
+    name: str = "the table",
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The decayed rows of a run table, checked, and what was left out, in sentences.
+
+    needs: columns that every row must hold a positive, finite number in; they are float64 afterwards. also: columns
+        that have to be there, whose values the caller judges.
+    trunks_alone: take a table that holds nothing but undecayed trunks, which is refused otherwise.
+    one_set: refuse several eval sets, and losses in several units. name: what messages call the table.
+    The index and all other columns stay as they are. Raises InputError naming the column, and the row where it is one.
+    """
+    if not isinstance(runs, pd.DataFrame):
+        raise InputError(
+            f"{name} has to be a DataFrame (read one with scalinglab.read_runs), not {type(runs).__name__}"
+        )
+    for column in (*needs, *also):
+        if column not in runs:
+            raise InputError(
+                f'{name} has no column "{column}"; it needs {", ".join((*needs, *also))} (rename what it is called)'
+            )
+    if runs.empty:
+        raise InputError(f"{name} has no row")
+    undecayed = of_trunks(runs)
+    if undecayed.all() and not trunks_alone:
+        raise InputError(
+            f"{name} holds no decayed rows: its {len(runs)} rows are undecayed trunks alone (kind trunk); add the ends "
+            "of decayed runs, or, if they are decayed, correct the column kind"
+        )
+    notes: tuple[str, ...] = ()
+    if undecayed.any() and not undecayed.all():
+        runs = runs[~undecayed]
+        count = int(undecayed.sum())
+        what = "row of an undecayed trunk is" if count == 1 else "rows of undecayed trunks are"
+        notes = (f"{count} {what} left out.",)
+    if one_set:
+        if "eval_set" in runs and runs["eval_set"].nunique(dropna=False) > 1:
+            sets = ", ".join(map(str, runs["eval_set"].unique()))
+            raise InputError(f"{name} holds several eval sets ({sets}): choose one first")
+        loss_unit(runs, name)
+    return runs.assign(**{column: _positive(runs, column, name) for column in needs}), notes
+
+
+def of_trunks(runs: pd.DataFrame) -> NDArray[np.bool_]:
+    """(rows,): which rows are of undecayed trunks (kind trunk); a row whose kind is not told is none."""
+    if "kind" not in runs:
+        return np.zeros(len(runs), dtype=bool)
+    return np.asarray((runs["kind"] == "trunk").to_numpy(dtype=bool, na_value=False))
+
+
+def as_numbers(runs: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """(rows,): a column as floats, NaN where it holds none."""
+    return np.asarray(pd.to_numeric(runs[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan))
+
+
+def refuse_row(runs: pd.DataFrame, column: str, bad: NDArray[np.bool_], name: str) -> None:
+    """Raises InputError naming the first row that is `bad` (rows,) in a column, if one is."""
+    rows = np.flatnonzero(bad)
+    if not len(rows):
+        return
+    first = rows[0]
+    run = f" ({runs['run_id'].iloc[first]})" if "run_id" in runs else ""
+    more = f", as in {len(rows) - 1} more" if len(rows) > 1 else ""
+    raise InputError(
+        f"{name}, row {runs.index[first]}{run}, column {column}: {runs[column].iloc[first]} is no positive, finite "
+        f"number{more}; correct it or leave the row out"
+    )
+
+
+def _positive(runs: pd.DataFrame, column: str, name: str) -> NDArray[np.float64]:
+    values = as_numbers(runs, column)
+    refuse_row(runs, column, ~((values > 0) & np.isfinite(values)), name)
+    return values
+
+
+def loss_unit(runs: pd.DataFrame, name: str = "the table") -> str | None:
+    """The unit of a table's losses; None where it does not tell. Raises InputError where it mixes units."""
+    if "loss_unit" not in runs:
+        return None
+    units = [None if pd.isna(unit) or not unit else str(unit) for unit in runs["loss_unit"].unique()]
+    if len(set(units)) > 1:
+        listed = " and ".join(sorted(unit or "a unit that is not told" for unit in set(units)))
+        raise InputError(f"{name} has losses in {listed}: put them in one unit first")
+    return units[0] if units else None
+
+
+def same_unit(a: str | None, b: str | None, first: str, second: str) -> tuple[str, ...]:
+    """Raises InputError where two losses differ in unit; a sentence where only one of them tells its own.
+
+    first, second: whose loss it is, such as "A's".
+    """
+    if a and b and a != b:
+        raise InputError(f"{first} loss is in {a} and {second} in {b}: put both in one unit first")
+    if a == b:
+        return ()
+    told, other = (first, second) if a else (second, first)
+    return (
+        f"{told[0].upper()}{told[1:]} loss is in {a or b}; {other} unit is not told and taken to be the same.",
+    )
 
 
 def read_fit(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scalinglab.analysis.source import as_numbers, refuse_row, run_ends
 from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
@@ -121,33 +122,24 @@ class Sweep:
 def read_sweep(runs: pd.DataFrame, diverged: float | None = None, reach: float = REACH) -> Sweep:
     """The cells of a run table with lr and batch_tokens.
 
-    diverged: runs whose loss is above this are left out (they still say how far the grid reached). reach: see REACH.
-    Undecayed trunk rows are left out. Raises InputError for a missing column, several eval sets, or no run left.
+    diverged: runs whose loss is above this, or is no finite number, are left out; they still say how far the grid
+        reached. reach: see REACH.
+    Undecayed trunk rows are left out. Raises InputError for a missing column, several eval sets or units of the loss,
+    a row without a positive, finite params or tokens or with a loss of 0 or less, or no run left.
     """
-    for column in ("params", "tokens", "loss", "lr", "batch_tokens"):
-        if column not in runs:
-            raise InputError(
-                f'the table has no column "{column}"; a sweep over learning rate and batch needs params, tokens, '
-                "loss, lr and batch_tokens (rename what it is called)"
-            )
-    if "eval_set" in runs and runs["eval_set"].nunique() > 1:
-        sets = ", ".join(map(str, runs["eval_set"].unique()))
-        raise InputError(
-            f"the table holds several eval sets ({sets}); an optimum belongs to one: choose it first"
-        )
     if reach <= 1:
         raise InputError(f"reach is a factor above 1, such as 4, not {reach:g}")
-    notes = []
-    kept = runs
-    if "kind" in runs and (runs["kind"] == "trunk").any():
-        kept = runs[runs["kind"] != "trunk"]
-        notes.append(f"{len(runs) - len(kept)} rows of undecayed trunks are left out.")
-    known = kept[["lr", "batch_tokens"]].notna().all(axis=1) & (kept["lr"] > 0)
+    kept, passed = run_ends(runs, ("params", "tokens"), also=("loss", "lr", "batch_tokens"), name="the sweep")
+    notes = list(passed)
+    kept = kept.assign(**{name: as_numbers(kept, name) for name in ("loss", "lr", "batch_tokens")})
+    refuse_row(kept, "loss", kept["loss"].to_numpy() <= 0, "the sweep")
+    settings = kept[["lr", "batch_tokens"]].to_numpy()
+    known = (np.isfinite(settings) & (settings > 0)).all(axis=1)
     if not known.all():
         notes.append(f"{int((~known).sum())} rows without a learning rate or a batch are left out.")
         kept = kept[known]
     if kept.empty:
-        raise InputError("no row of the table has a learning rate, a batch and a decayed loss")
+        raise InputError("no decayed row of the sweep has a learning rate and a batch")
     if "schedule" in kept and kept["schedule"].nunique() > 1:
         named = ", ".join(map(str, kept["schedule"].dropna().unique()))
         notes.append(f"The runs follow several schedules ({named}); an optimum belongs to one.")
@@ -161,15 +153,22 @@ def read_sweep(runs: pd.DataFrame, diverged: float | None = None, reach: float =
         key: (*np.log(own["lr"].agg(["min", "max"])), *np.log(own["batch_tokens"].agg(["min", "max"])))
         for key, own in rows.groupby(["params", "tokens"])
     }
-    if diverged is not None:
-        gone = rows["loss"] > diverged
-        if gone.any():
-            notes.append(
-                f"{int(gone.sum())} of {len(rows)} runs diverged (loss above {diverged:g}): left out."
-            )
+    broken = ~np.isfinite(rows["loss"].to_numpy())
+    high = rows["loss"].to_numpy() > (np.inf if diverged is None else diverged)
+    gone = broken | high
+    if gone.any():
+        what = []
+        if (high & ~broken).any():
+            what.append(f"loss above {diverged:g}")
+        if broken.any():
+            what.append(f"{int(broken.sum())} without a finite loss")
+        if gone.all():
+            raise InputError(f"every run of the sweep diverged ({', '.join(what)}), so none is left")
+        notes.append(f"{int(gone.sum())} of {len(rows)} runs diverged ({', '.join(what)}): left out.")
+        empty = len(limits) - rows[~gone].groupby(["params", "tokens"]).ngroups
+        if empty:
+            notes.append(f"In {empty} of {len(limits)} cells every run diverged: they are left out.")
         rows = rows[~gone]
-        if rows.empty:
-            raise InputError(f"every run has a loss above {diverged:g}, so none is left")
     cells = tuple(
         _cell(key, own, limits[key], reach) for key, own in rows.groupby(["params", "tokens"], sort=True)
     )

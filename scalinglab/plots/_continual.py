@@ -112,7 +112,9 @@ def _draw_larger(ax: Axes, beside: EqualCompute, colour: str, end: float) -> lis
 
 
 def _off_envelope(runs: pd.DataFrame, found: Continual, variable: str) -> pd.DataFrame:
-    ends = runs[runs["kind"] != "trunk"] if "kind" in runs else runs
+    from scalinglab.analysis.source import of_trunks
+
+    ends = runs[~of_trunks(runs)]
     if variable not in ends:
         ends = ends.assign(**{variable: 6.0 * ends["params"] * ends["tokens"]})
     if "eval_set" in found.rows and "eval_set" in ends:

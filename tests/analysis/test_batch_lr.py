@@ -361,9 +361,43 @@ def test_what_is_no_sweep_is_refused() -> None:
         batch_lr(runs, "best")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="every run has the batch"):
         batch_lr(runs[runs["batch_tokens"] == 2.0**18])
-    with pytest.raises(InputError, match="every run has a loss above 1"):
+    with pytest.raises(InputError, match="loss above 1"):
         batch_lr(runs, diverged=1.0)
     with pytest.raises(InputError, match="two horizons or more"):
         iso_loss(runs[runs["tokens"] == runs["tokens"].min()])
     with pytest.raises(InputError, match="no run has learning rate"):
         iso_loss(runs, lr=0.5)
+
+
+def test_losses_that_are_not_finite_count_as_diverged() -> None:
+    runs = sweep()
+    burst = runs.assign(loss=runs["loss"].where(~runs.index.isin([3, 40]), [math.nan] * len(runs)))
+    burst.loc[90, "loss"] = math.inf
+    found = batch_lr(burst)
+    assert found.notes[0] == f"3 of {len(runs)} runs diverged (3 without a finite loss): left out."
+    pd.testing.assert_frame_equal(found.cells, batch_lr(runs.drop(index=[3, 40, 90])).cells)
+    burst.loc[91, "loss"] = 9.0
+    said = batch_lr(burst, diverged=5.0).notes[0]
+    assert said == f"4 of {len(runs)} runs diverged (loss above 5, 3 without a finite loss): left out."
+    cell = (runs["params"] == 1e8) & (runs["tokens"] == 1e9)
+    assert (
+        "In 1 of 9 cells every run diverged: they are left out."
+        in batch_lr(runs.assign(loss=runs["loss"].where(~cell))).notes
+    )
+    lines = equal_loss()
+    lines.loc[5, "loss"] = math.nan
+    assert "1 without a finite loss" in iso_loss(lines, noise=1e-4, resamples=5).notes[0]
+    with pytest.raises(InputError, match="every run of the sweep diverged"):
+        batch_lr(runs.assign(loss=math.nan))
+
+
+@pytest.mark.parametrize("ask", [batch_lr, iso_loss])
+def test_rows_of_a_sweep_that_cannot_be_used_are_named(ask) -> None:
+    runs = sweep()
+    for column, value in (("params", math.nan), ("tokens", math.inf), ("loss", -1.0)):
+        with pytest.raises(InputError, match=f"row 7, column {column}: .* is no positive, finite number"):
+            ask(runs.assign(**{column: runs[column].where(runs.index != 7, value)}))
+    with pytest.raises(InputError, match="holds no decayed rows"):
+        ask(runs.assign(kind="trunk"))
+    with pytest.raises(InputError, match="losses in nats/byte and nats/token"):
+        ask(runs.assign(loss_unit=np.where(runs.index < 5, "nats/byte", "nats/token")))

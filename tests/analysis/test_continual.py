@@ -266,7 +266,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         (lambda: equal_compute(None, 3.6e7, 3.34, larger=1e8), "has to be a fit of the ladder"),
         (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, tokens_per_param="optimal"), "law's own frontier"),
         (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, factor=1.0), "factor is a number above 1"),
-        (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, tokens_per_param=0), "positive number or"),
+        (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, tokens_per_param=0), "is a positive number"),
         (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, level=2), "share between 0 and 1"),
         (lambda: equal_compute(POWER, 3.6e7, ladder()), "name the model beside it, larger="),
         (lambda: equal_compute(ladder(), 3.6e7, 3.34, larger=1e8), "law of the loss in flops_6nd"),
@@ -297,6 +297,102 @@ def test_answers_are_frozen() -> None:
     found = continual(POWER, 0.036e9)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.params = 1.0
+
+
+# The tables of both sides ---------------------------------------------------------------------------
+
+
+def one_size(loss: float = 0.0) -> pd.DataFrame:
+    """Ten horizons of the small size, exactly on a power law."""
+    d = np.geomspace(2.5e5, 3e7, 10)
+    return pd.DataFrame({"params": SMALL, "tokens": d, "loss": [loss_at(SMALL, x) + loss for x in d]})
+
+
+def test_losses_of_different_units_are_not_compared() -> None:
+    runs = one_size()
+    beside = pd.DataFrame({"params": 5e4, "tokens": [5e5, 1e6, 2e6], "loss": [2.4, 2.2, 2.1]})
+    nats, byte = runs.assign(loss_unit="nats/token"), beside.assign(loss_unit="nats/byte")
+    curve = sl.fit(laws.PowerLaw("flops_6nd"), nats.assign(flops_6nd=6 * SMALL * nats["tokens"]))
+    curve.bootstrap(20)
+    fit = sl.fit(laws.Chinchilla(), table(0).assign(loss_unit="nats/byte"))
+    fit.bootstrap(20)
+    for other in (byte, fit):
+        with pytest.raises(
+            InputError, match=r"small model's loss is in nats/token and the larger one's in nats/byte"
+        ):
+            equal_compute(curve, SMALL, other, larger=5e4)
+    with pytest.raises(InputError, match="put both in one unit"):
+        continual(nats, against=byte)
+    said = (
+        "The small model's loss is in nats/token; the larger one's unit is not told and taken to be the same."
+    )
+    assert said in equal_compute(curve, SMALL, beside).notes
+    alike = equal_compute(curve, SMALL, beside.assign(loss_unit="nats/token"))
+    assert not any("unit" in note for note in alike.notes)
+    with pytest.raises(InputError, match="has losses in nats/byte and nats/token"):
+        continual(nats.assign(loss_unit=["nats/byte"] + ["nats/token"] * 9))
+
+
+def test_of_trunks_equally_long_the_first_by_name_whatever_the_order() -> None:
+    runs = pd.concat(
+        [one_size().assign(trunk_id="b", seed=1), one_size(0.01).assign(trunk_id="a", seed=0)],
+        ignore_index=True,
+    )
+    found, other = continual(runs), continual(runs[::-1].reset_index(drop=True))
+    assert set(found.rows["trunk_id"]) == set(other.rows["trunk_id"]) == {"a"}
+    assert found.floor_power.value == other.floor_power.value
+    assert found.notes[0] == (
+        "The curve follows one trunk of the size, a, the first by name of 2 with 10 horizons; b left out."
+    )
+    longest = continual(runs.drop(index=19))
+    assert set(longest.rows["trunk_id"]) == {"b"}
+    assert "with the most horizons; a left out" in longest.notes[0]
+
+
+def test_a_table_is_checked_before_it_is_followed() -> None:
+    runs = one_size()
+    with pytest.raises(InputError, match="holds no decayed rows: its 10 rows are undecayed trunks alone"):
+        continual(runs.assign(kind="trunk"))
+    for column in ("params", "tokens", "loss"):
+        with pytest.raises(InputError, match=f'no column "{column}"'):
+            continual(runs.drop(columns=column))
+        with pytest.raises(InputError, match=f"row 3, column {column}: nan is no positive, finite number"):
+            continual(runs.assign(**{column: runs[column].where(runs.index != 3)}))
+    trunk = runs.assign(kind="trunk", loss=math.nan)  # rows that are left out may hold anything
+    mixed = continual(pd.concat([runs.assign(kind=pd.NA), trunk], ignore_index=True))
+    assert len(mixed.rows) == 10
+    assert "10 rows of undecayed trunks are left out." in mixed.notes
+
+
+def test_what_the_table_to_compare_with_lacks_is_said() -> None:
+    two = pd.DataFrame({"params": [5e4, 2e5], "tokens": 1e6, "loss": 2.2})
+    with pytest.raises(InputError, match="holds no decayed rows"):
+        equal_compute(own_curve(), SMALL, two.assign(kind="trunk"))
+    with pytest.raises(
+        InputError, match=r"two sizes beside the small model's \(50k, 200k\): name one with larger="
+    ):
+        equal_compute(own_curve(), SMALL, two)
+    with pytest.raises(InputError, match=r"no run of larger=70000 parameters.*it holds 50k, 200k"):
+        equal_compute(own_curve(), SMALL, two, larger=7e4)
+
+
+def test_numbers_of_numpy_are_numbers_and_text_is_not() -> None:
+    plain = equal_compute(POWER, 36_000_000, 3.34, larger=170_000_000)
+    numpys = equal_compute(
+        POWER, np.int64(36_000_000), np.float32(3.34), larger=np.int64(170_000_000), tokens_per_param=np.int64(20),
+        factor=np.int64(2),
+    )  # fmt: skip
+    assert numpys.flops == plain.flops
+    assert numpys.larger_loss.value == pytest.approx(3.34, rel=1e-7)
+    for wrong in (
+        {"params": "3.6e7"}, {"larger": "1e9"}, {"larger": True}, {"against": True}, {"against": "3.34"},
+        {"tokens_per_param": "20"}, {"factor": "2"}, {"factor": True}, {"bytes_per_token": "4"},
+    ):  # fmt: skip
+        asked = {"params": 3.6e7, "against": 3.34, "larger": 1.7e8} | wrong
+        with pytest.raises(InputError, match=r"number|not bool|not str"):
+            equal_compute(POWER, **asked)
+        with pytest.raises(InputError, match=r"number|not bool|not str"):
+            continual(POWER, **asked)
 
 
 # A law of N alone -----------------------------------------------------------------------------------

@@ -230,6 +230,11 @@ def test_a_cost_of_the_tables_own_carries_to_the_tokens() -> None:
     assert found.cost == "the table's flops"
     np.testing.assert_allclose(9 * found.params * found.tokens, found.flops)
     np.testing.assert_allclose(found.rows["law_params"], [optimal(c) for c in BUDGETS], rtol=1e-4)
+    with pytest.raises(InputError, match=r"row 5, column flops: 0.0 is no positive, finite number"):
+        isoflop(own.assign(flops=own["flops"].where(own.index != 5, 0.0)))
+    some = isoflop(own.assign(flops=own["flops"].where(own.index != 5)))
+    assert some.cost == "6ND"
+    assert "1 of 54 rows do not tell their flops, so C is counted as 6·N·D in all." in some.notes
 
 
 def test_undecayed_trunks_and_mixed_eval_sets() -> None:
@@ -255,6 +260,7 @@ def test_three_points_tell_nothing_of_the_noise() -> None:
         ({"minimum": "cubic"}, "minimum is"),
         ({"noise": -1.0}, "noise is the standard deviation"),
         ({"level": 90}, "an interval is a share"),
+        ({"seed": "three"}, "seed is a whole number"),
         ({"column": "nothing"}, "no column 'nothing'"),
         ({"column": "isoflop_budget", "budgets": [1e19]}, "not both"),
     ],
@@ -262,6 +268,60 @@ def test_three_points_tell_nothing_of_the_noise() -> None:
 def test_bad_options(wrong: dict, match: str) -> None:
     with pytest.raises(InputError, match=match):
         isoflop(valleys(0.8), **wrong)
+
+
+# ---- the table, and draws without a vertex --------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["params", "tokens", "loss"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
+def test_a_row_that_cannot_be_used_is_named(column: str, value: float) -> None:
+    table = valleys(0.8).assign(run_id=lambda rows: "run" + rows.index.astype(str))
+    table.loc[12, column] = value
+    with pytest.raises(
+        InputError, match=rf"row 12 \(run12\), column {column}: .* is no positive, finite number"
+    ):
+        isoflop(table)
+
+
+def test_what_is_no_table_of_one_unit_is_refused_and_what_is_left_out_is_said() -> None:
+    table = valleys(0.8)
+    with pytest.raises(InputError, match="has to be a DataFrame"):
+        isoflop(table.to_dict())  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="losses in nats/byte and nats/token"):
+        isoflop(table.assign(loss_unit=["nats/byte"] + ["nats/token"] * 53))
+    trunks = table.assign(kind="trunk", loss=9.0)
+    found = isoflop(pd.concat([table.assign(kind=pd.NA), trunks]))
+    pd.testing.assert_frame_equal(found.rows, isoflop(table).rows)
+    assert "54 rows of undecayed trunks are left out." in found.notes
+    untold = table.assign(isoflop_budget=table["isoflop_budget"].where(table.index != 4))
+    assert any("1 run without a budget" in note for note in isoflop(untold).notes)
+
+
+def test_seeds_of_numpy_and_one_budget() -> None:
+    given, table = sl.Fit.from_constants(LAW, TRUTH), valleys(0.8, noise=0.002)
+    one = isoflop(table, fit=given, resamples=50, seed=3)
+    for seed in (np.int64(3), np.random.default_rng(3)):
+        assert isoflop(table, fit=given, resamples=50, seed=seed).a == one.a
+    assert isoflop(table, fit=given, resamples=50, seed=None).a.lo > 0
+    for budget in (3e20, np.float64(3e20)):
+        assert isoflop(ladder(), budget).flops.tolist() == [3e20]
+
+
+def test_draws_without_a_vertex_do_not_push_both_exponents_up() -> None:
+    """a + b is 1 under 6·N·D in every draw, so each end of a is 1 less the other end of b."""
+    given, table = sl.Fit.from_constants(LAW, TRUTH), valleys(0.5, sizes=4)
+    found = isoflop(table[table["isoflop_budget"] <= BUDGETS[1]], fit=given, noise=0.006, resamples=400)
+    share = [note for note in found.notes if "half of them count against each end of a and b" in note]
+    assert len(share) == 1
+    assert found.a.lo < found.a.value < found.a.hi < math.inf
+    assert found.a.lo + found.b.hi == pytest.approx(1, abs=1e-9)
+    assert found.a.hi + found.b.lo == pytest.approx(1, abs=1e-9)
+    many = isoflop(table[table["isoflop_budget"] <= BUDGETS[1]], fit=given, noise=0.1, resamples=400)
+    assert math.isnan(many.a.lo)
+    assert math.isnan(many.b.hi)
+    assert any(note.startswith("No interval of a and b") for note in many.notes)
+    assert "(no interval)" in many.headline()
 
 
 # ---- real runs ------------------------------------------------------------------------------------

@@ -271,6 +271,64 @@ def test_a_bend_that_one_multiplier_misses_is_said() -> None:
     assert any("One multiplier does not describe the ladder: B gains more" in note for note in found.notes)
 
 
+# Tables that are not alike, and multipliers without an end ------------------------------------------------
+
+
+def test_undecayed_trunks_are_not_paired_with_decayed_runs() -> None:
+    a, b = recipes(np.random.default_rng(14), ladder(), 1.2)
+    with pytest.raises(InputError, match="A holds undecayed trunks alone"):
+        paired(a.assign(kind="trunk"), b.assign(kind="branch"), resamples=20)
+    with pytest.raises(InputError, match="B holds undecayed trunks alone"):
+        paired(a, b.assign(kind="trunk"), resamples=20)
+    both = paired(a.assign(kind="trunk"), b.assign(kind="trunk"), resamples=20)
+    assert any("undecayed trunks alone" in note for note in both.notes)
+    assert both.difference == paired(a, b, resamples=20).difference
+
+
+def test_a_unit_that_only_one_table_tells_is_said() -> None:
+    a, b = recipes(np.random.default_rng(15), ladder(), 1.2)
+    found = paired(a.assign(loss_unit="nats/token"), b, resamples=20)
+    assert "A's loss is in nats/token; B's unit is not told and taken to be the same." in found.notes
+    assert not any("unit is not told" in note for note in paired(a, b, resamples=20).notes)
+
+
+def test_a_diverged_recipe_has_no_multiplier_and_no_traceback() -> None:
+    a, b = recipes(np.random.default_rng(16), ladder())
+    for given in (sl.Fit.from_constants(LAW, TRUTH), None):
+        found = paired(a, b.assign(loss=50 * b["loss"]), fit=given, resamples=20)
+        assert found.data_multiplier.value == 0
+        assert math.isnan(found.data_multiplier.lo)
+        assert any("data multiplier has no interval" in note for note in found.notes)
+        assert "less than 1e-6×" in found.headline()
+    flat = sl.Fit.from_constants(LAW, TRUTH | {"A": 0.0, "B": 0.0})
+    found = paired(a, b, fit=flat, resamples=20)
+    assert math.isnan(found.data_multiplier.value)
+    assert any("data multiplier is not known" in note for note in found.notes)
+    assert not any("common multiplier" in note for note in found.notes)
+
+
+def test_clusters_with_values_that_are_not_finite_have_no_interval() -> None:
+    y = np.array([1.0, np.inf, 2.0, 3.0])
+    for found in (
+        clustered(np.ones((4, 1)), y, [0, 0, 1, 1]),
+        clustered(np.array([1.0, np.nan, 1.0, 1.0]), np.ones(4), [0, 0, 1, 1]),
+    ):
+        assert math.isnan(found.estimate(0, 0.9).value)
+        assert math.isnan(found.estimate(0, 0.9).lo)
+
+
+def test_resamples_and_the_bootstrap_given() -> None:
+    a, b = recipes(np.random.default_rng(17), ladder(), 1.2)
+    for wrong in (0, -5, 2.5, True, "many"):
+        with pytest.raises(InputError, match="resamples is a number of draws"):
+            paired(a, b, resamples=wrong)
+    fit = sl.fit(LAW, a)
+    one, other = fit.bootstrap(40, seed=1), fit.bootstrap(40, seed=2)  # the second is kept
+    kept = paired(a, b, fit=fit)
+    assert paired(a, b, fit=fit, boot=other).data_multiplier == kept.data_multiplier
+    assert paired(a, b, fit=fit, boot=one).data_multiplier != kept.data_multiplier
+
+
 # What is shipped, and the command ------------------------------------------------------------------------
 
 
