@@ -37,7 +37,8 @@ def fit_notes(fit: "Fit", boot: "Bootstrap | None") -> tuple[str, ...]:
     found = []
     doubts = [warning.code for warning in fit.warnings if warning.code not in _ABOUT_ROWS]
     if doubts:
-        found.append(f"The fit behind it: {fit.status.reason} ({", ".join(dict.fromkeys(doubts))}; see the fit's warnings).")
+        codes = ", ".join(dict.fromkeys(doubts))
+        found.append(f"The fit behind it: {fit.status.reason} ({codes}; see the fit's warnings).")
     found += [
         f"Its intervals: {warning.sentence}." for warning in (boot.warnings if boot is not None else ())
     ]
