@@ -49,7 +49,12 @@ class Convention:
 
     def __call__(self, params: Any, tokens: Any) -> Array:
         """FLOPs of training on `tokens` with `params`; arrays broadcast."""
-        return np.asarray(self.function(np.asarray(params, float), np.asarray(tokens, float)), float)
+        spent = np.asarray(self.function(np.asarray(params, float), np.asarray(tokens, float)), float)
+        if np.any(spent < 0):
+            raise InputError(
+                f"the cost {self.name!r} is negative for some N and D: FLOPs are above 0 and rise in both"
+            )
+        return spent
 
     def tokens_at(self, params: Any, flops: Any) -> Array:
         """D that spends `flops` at size `params`; arrays broadcast."""

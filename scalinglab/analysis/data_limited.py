@@ -167,6 +167,11 @@ def repeating_law(fit: "Fit", r_d: float | None, r_n: float | None) -> tuple[Any
     if isinstance(law, DataConstrained):
         if r_d is not None or r_n is not None:
             raise InputError("this fit has its own R_D and R_N: leave R_D= and R_N= out")
+        if len(fit.rows) and not (fit.rows["tokens"] > 1.01 * fit.rows["unique_tokens"]).any():
+            raise InputError(
+                "no fitted run repeats its data (tokens are at most unique_tokens in every row), so nothing tells what "
+                "a repeat is worth: fit laws.Chinchilla, for which the published R_D and R_N are taken"
+            )
         return lambda constants: Repeating(*law.ordered_constants(constants)), ()
     if not isinstance(law, Chinchilla):
         raise InputError(

@@ -118,13 +118,15 @@ def equivalent_size(
     if boot is not None:
         lost = float(np.mean(~np.isfinite(frontier_size(law, boot.constants, own(boot.constants), rule))))
     far = extrapolation(fit, found["params"].value, found["tokens"].value)
+    asked_far = 0.0 if tokens is None else extrapolation(fit, params, tokens)
     name = "optimal" if rule == "optimal" else f"D = {rule:g}·N"
     if bytes_per_token is not None:
         name += f" bytes, {tokens_per_param:g} tokens of {bytes_per_token:g}"
     return EquivalentSize(
         loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far,
         loss_unit=loss_unit(fit.rows) or "",
-        notes=(*fit_notes(fit, boot), *beyond_note(far, beyond, "the equivalent model")), **found,
+        notes=(*fit_notes(fit, boot), *beyond_note(asked_far, beyond, "the model asked about"),
+               *beyond_note(far, beyond, "the equivalent model")), **found,
     )  # fmt: skip
 
 

@@ -137,6 +137,11 @@ def inference_optimum(
         return _figures(law, constants, counted, tokens_served, prices, terms, target)
 
     found = carried(fit, boot, level, ask)
+    if found["params"].value < 1 and name == "budget":
+        raise InputError(
+            f"a budget of {target:.3g} does not pay for serving {count_text(tokens_served)} tokens with any model: give "
+            "a larger budget, or fewer tokens"
+        )
     if not (math.isfinite(found["total"].value) and 0 < found["params"].value < math.inf):
         raise InputError(
             "a term of the law has vanished in this fit, or the target lies beyond it: no model is the cheapest"

@@ -98,7 +98,35 @@ def run_ends(
             sets = ", ".join(map(str, runs["eval_set"].unique()))
             raise InputError(f"{name} holds several eval sets ({sets}): choose one first")
         loss_unit(runs, name)
+    notes += pooled_note(runs)
     return runs.assign(**{column: _positive(runs, column, name) for column in needs}), notes
+
+
+_KINDS_OF_RUN = (
+    "dataset",
+    "corpus",
+    "hparams",
+    "recipe",
+    "warmup",
+    "decay",
+    "flop_convention",
+    "arch",
+    "tokenizer",
+)
+
+
+def pooled_note(runs: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence where rows of different corpora or recipes, told apart by a column, are taken together."""
+    found = []
+    for column in _KINDS_OF_RUN:
+        values = list(runs[column].dropna().unique()) if column in runs else []
+        if len(values) > 1:
+            found.append(f"{column} ({', '.join(map(str, values[:4]))}{', …' * (len(values) > 4)})")
+    if not found:
+        return ()
+    return (
+        f"Rows that differ in {'; '.join(found)} are taken together: choose one kind first, if one is meant.",
+    )
 
 
 def of_trunks(runs: pd.DataFrame) -> NDArray[np.bool_]:

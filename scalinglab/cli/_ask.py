@@ -59,7 +59,9 @@ def optimum(
     fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
     counted = _answers.cost_of(cost, source, fit)
     answer = analysis.optimum(fit, flops, counted, level=level, beyond=beyond)
-    _answers.show(answer, as_json, figure, lambda: plots.contours(fit, flops=flops, interval=level), notes)
+    _answers.show(
+        answer, as_json, figure, lambda: plots.contours(fit, flops=flops, cost=counted, interval=level), notes
+    )
 
 
 @app.command(
@@ -89,12 +91,13 @@ def frontier(
 
     budgets = _answers.read_budgets(flops)
     fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
-    answer = analysis.frontier(fit, budgets, _answers.cost_of(cost, source, fit), level=level, beyond=beyond)
+    counted = _answers.cost_of(cost, source, fit)
+    answer = analysis.frontier(fit, budgets, counted, level=level, beyond=beyond)
     _answers.show(
         answer,
         as_json,
         figure,
-        lambda: plots.frontier(fit, flops=(budgets[0], budgets[-1]), interval=level),
+        lambda: plots.frontier(fit, flops=(budgets[0], budgets[-1]), cost=counted, interval=level),
         notes,
     )
 

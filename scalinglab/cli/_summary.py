@@ -136,7 +136,17 @@ def open_constants(fit: Fit, level: float = 0.9) -> list[str]:
     """The constants whose intervals leave them open."""
     interval = fit.boot().interval(level)
     ends = {name: interval.loc[name] for name in fit.constants}
-    return [name for name, value in fit.constants.items() if is_open(Estimate(value, *ends[name]))]
+    free = {constant.name for constant in fit.constraints.free(fit.law)}
+
+    def unmoved(name: str) -> bool:
+        """Fitted, and the same in every draw: nothing in the rows depends on it."""
+        return name in free and bool(ends[name]["lo"] == ends[name]["hi"])
+
+    return [
+        name
+        for name, value in fit.constants.items()
+        if unmoved(name) or is_open(Estimate(value, *ends[name]))
+    ]
 
 
 def print_allocations(report: LadderReport) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from scalinglab.analysis import Optimum
+    from scalinglab.analysis.convention import Cost
     from scalinglab.fitting import Bootstrap, Fit
 
 _LEVELS = 8
@@ -28,32 +29,34 @@ def contours(
     *,
     boot: Bootstrap | None = None,
     flops: float | None = None,
+    cost: Cost = "6ND",
     interval: float = 0.9,
     ax: Axes | None = None,
 ) -> Axes:
     """Lines of equal loss over model size N and tokens D, the compute-optimal line across them, and the runs.
 
     runs: points to draw, by default the rows fitted, coloured by their own loss on the contours' map.
-    flops: a budget whose optimum is marked (6·N·D, as all compute in this figure).
+    flops: a budget whose optimum is marked. cost: how all compute in this figure is counted, as in `optimum`.
     boot: draws the optimal line's band, the `interval` of N and D at each budget; by default the fit's own
         bootstrap, none for constants that were given. The line is dashed where it leaves the fitted domain.
     Where a term of the law has vanished there is no such line. Raises InputError for a law not in params and tokens,
     where neither rows nor a budget say what to draw, or where the budget has no optimum to mark.
     """
-    from scalinglab.analysis import frontier, optimum
+    from scalinglab.analysis import convention, frontier, optimum
 
     rows = runs_of(fit, runs) if runs is not None or len(fit.rows) else None
     if rows is None and flops is None:
         raise InputError("contours of given constants need runs= or flops= to know which range to draw.")
-    best = None if flops is None else optimum(fit, flops, level=interval, boot=boot, beyond=math.inf)
+    counted = convention(cost, fit.rows)
+    best = None if flops is None else optimum(fit, flops, counted, level=interval, boot=boot, beyond=math.inf)
     if best is not None:
         optimum_to_draw(fit, best.params.value)
     (n_lo, n_hi), (d_lo, d_hi) = _shown(rows, best)
     with canvas(ax, height=1.15) as ax:
         n, d = np.geomspace(n_lo, n_hi, 200), np.geomspace(d_lo, d_hi, 200)
         loss = fit.law.predict(fit.constants, params=n[None, :], tokens=d[:, None])
-        budgets = np.geomspace(6 * n_lo * d_lo, 6 * n_hi * d_hi, 60)
-        line = frontier(fit, budgets, level=interval, boot=boot, beyond=math.inf).rows
+        budgets = np.geomspace(float(counted(n_lo, d_lo)), float(counted(n_hi, d_hi)), 60)
+        line = frontier(fit, budgets, counted, level=interval, boot=boot, beyond=math.inf).rows
         line = line[np.isfinite(line["params"]) & (line["params"] > 0)]  # none where a term has vanished
         budgets = line["flops"].to_numpy()
         colour = SizeColours([loss.min(), loss.max()])
@@ -63,17 +66,18 @@ def contours(
         lines = ax.contour(
             n, d, loss, levels=levels, cmap=colour.map, norm=colour.norm, linewidths=1.2, zorder=2
         )  # fmt: skip
-        compute = 6 * n[None, :] * d[:, None]
+        compute = counted(n[None, :], d[:, None])
         exponents = np.arange(math.ceil(math.log10(compute.min())), math.log10(compute.max()))
         tens = 10.0 ** exponents[:: math.ceil(len(exponents) / 8)]
         equal = ax.contour(n, d, compute, levels=tens, colors=FAINT, linewidths=0.8, zorder=1)
-        name = "compute-optimal (6ND)"
+        name = f"compute-optimal ({counted.name})"
         if len(line) and line["params_lo"].notna().all():
             name += f", {interval:.0%} interval"
             # at each budget the interval lies along the line of that budget: tokens follow from params
             few, most = (np.clip(line[end], n_lo / 1e6, n_hi * 1e6) for end in ("params_lo", "params_hi"))
             ax.fill(
-                np.concatenate([few, most[::-1]]), np.concatenate([budgets / 6 / few, (budgets / 6 / most)[::-1]]),
+                np.concatenate([few, most[::-1]]),
+                np.concatenate([counted.tokens_at(few, budgets), counted.tokens_at(most, budgets)[::-1]]),
                 color=VERMILLION, alpha=0.2, lw=0, zorder=1.5,
             )  # fmt: skip
         if len(line):
@@ -86,7 +90,7 @@ def contours(
                 edgecolors="white", linewidths=0.6, s=(0.95 * marker_size()) ** 2, zorder=5, label="runs",
             )  # fmt: skip
         if best is not None:
-            ax.plot(n, best.flops / 6 / n, color=INK, lw=1.0, ls=":", zorder=3)
+            ax.plot(n, counted.tokens_at(n, best.flops), color=INK, lw=1.0, ls=":", zorder=3)
             where = f"N = {count(best.params.value)}, D = {count(best.tokens.value)}"
             ax.plot(
                 best.params.value, best.tokens.value, "*", color=VERMILLION, mec=INK, ms=2.2 * marker_size(), zorder=6,

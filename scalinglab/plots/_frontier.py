@@ -65,6 +65,8 @@ def frontier(
                 "a frontier of given constants needs flops=(lowest, highest) to know what to draw."
             )
         flops = float(spent.min()), 10 * float(spent.max())
+    if flops[0] == flops[1]:  # one budget: a decade around it
+        flops = flops[0] / 10**0.5, flops[1] * 10**0.5
     budgets = np.geomspace(*flops, 60)
     line = ask(fit, budgets, counted, level=interval, boot=boot, beyond=np.inf).rows
     with canvas(ax) as ax:

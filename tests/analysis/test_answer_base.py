@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import scalinglab as sl
-from scalinglab.analysis import Answer, Estimate, readable
+from scalinglab.analysis import Answer, Estimate, ExtrapolationWarning, readable
 from scalinglab.analysis.answer import asked, carried
 from scalinglab.analysis.estimate import estimate
 from scalinglab.analysis.hardware import HARDWARE, Hardware, hardware
-from scalinglab.analysis.source import read_ends, read_fit
+from scalinglab.analysis.source import pooled_note, read_ends, read_fit
 from scalinglab.errors import InputError
 
 
@@ -139,6 +139,37 @@ def test_a_vanished_term_is_said() -> None:
         fit.inference_optimum(1e12, flops=1e21)
     with pytest.raises(InputError, match="has vanished"):
         fit.equivalent_size(loss=2.0)
+
+
+def test_what_was_asked_far_outside_the_runs_is_said_too() -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+    loss = (1.8 + 480 * n**-0.35 + 2000 * d**-0.37) * np.exp(np.random.default_rng(0).normal(0, 1e-3, n.size))
+    fit = sl.fit(sl.laws.Chinchilla(), pd.DataFrame({"params": n, "tokens": d, "loss": loss}))
+    fit.bootstrap(50)
+    with pytest.warns(ExtrapolationWarning, match="the model asked about"):
+        found = fit.equivalent_size(params=1e8, tokens=1e13, tokens_per_param=20)
+    assert any(note.startswith("The model asked about lies 2.0 decades") for note in found.notes)
+    with pytest.raises(InputError, match="does not pay for serving"):
+        fit.inference_optimum(1e20, budget=1e18)
+    with pytest.raises(InputError, match="negative for some N and D"):
+        fit.optimum(1e19, cost=lambda n, d: -n * d)
+
+
+def test_repeats_that_no_run_has_are_not_believed() -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+    loss = (1.8 + 480 * n**-0.35 + 2000 * d**-0.37) * np.exp(np.random.default_rng(0).normal(0, 1e-3, n.size))
+    runs = pd.DataFrame({"params": n, "tokens": d, "unique_tokens": d, "loss": loss})
+    fit = sl.fit(sl.laws.DataConstrained(), runs)
+    with pytest.raises(InputError, match="no fitted run repeats its data"):
+        fit.data_limited(1e20, 1e9)
+
+
+def test_corpora_taken_together_are_said() -> None:
+    runs = pd.DataFrame(
+        {"params": [1e7, 2e7], "tokens": 1e9, "loss": [3.0, 2.9], "dataset": ["comma", "dclm"]}
+    )
+    assert "dataset (comma, dclm)" in pooled_note(runs)[0]
+    assert pooled_note(runs[:1]) == ()
 
 
 def test_numpy_numbers_are_numbers() -> None:
