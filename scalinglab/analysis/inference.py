@@ -139,8 +139,8 @@ def inference_optimum(
     found = carried(fit, boot, level, ask)
     if found["params"].value < 1 and name == "budget":
         raise InputError(
-            f"a budget of {target:.3g} does not pay for serving {count_text(tokens_served)} tokens with any model: give "
-            "a larger budget, or fewer tokens"
+            f"a budget of {target:.3g} does not pay for serving {count_text(tokens_served)} tokens with any model: "
+            "give a larger budget, or fewer tokens"
         )
     if not (math.isfinite(found["total"].value) and 0 < found["params"].value < math.inf):
         raise InputError(
