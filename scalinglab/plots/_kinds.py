@@ -94,7 +94,8 @@ def _of_lines(
 ) -> Axes:
     from scalinglab.analysis import iso_loss
 
-    return function(iso_loss(_ends(source, eval_set)), **options)
+    runs = _ends(source, eval_set)
+    return function(iso_loss(runs), runs=runs, **options)
 
 
 def _of_study(

@@ -288,6 +288,7 @@ def test_schedule_and_loss_marks_forks_and_ends(training_records):
     rate = ax.figure.axes[-1]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("tokens", "training loss (nats/byte)")
     assert rate.get_ylabel() == "learning rate"
+    assert len(ax.figure.axes) == 2
     assert rate.get_xlim() == ax.get_xlim()
     marks = [line for line in rate.lines if line.get_marker() == "o"]
     forks = [line.get_xdata()[0] for line in marks if line.get_markerfacecolor() == "white"]
