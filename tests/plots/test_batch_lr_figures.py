@@ -90,7 +90,7 @@ def test_a_valley_marks_its_minimum_and_the_law(found):
 
 def test_lines_of_equal_loss(lines):
     ax = plots.iso_loss(lines, params=1e4)
-    assert "fewest tokens" in shown(ax)
+    assert "fewest tokens\n(parabola)" in shown(ax)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("batch size (tokens)", "training tokens D")
     own = lines.lines[lines.lines["params"] == 1e4]
     drawn = [line for line in ax.lines if line.get_marker() == "."]
