@@ -94,11 +94,11 @@ def _marks_in_key(cells: pd.DataFrame, name: str, level: float) -> list[Line2D]:
         )
     for side, marker, words in (("low", "v", "at or below"), ("high", "^", "at or above")):
         if edge.str.contains(f"{own} {side}").any():
-            label = f"bound: {words}\nthe grid's {own} edge"
+            label = f"bound: {words}\nthe grid's edge"
             marks.append(Line2D([], [], marker=marker, ls="", color=GREY, mfc="none", label=label))
     elsewhere = bound & ~edge.str.contains(own)
     if elsewhere.any():
-        label = f"{other} at the\ngrid's edge" + ("" if cells.loc[elsewhere, "used"].any() else ", left out")
+        label = f"{other} at the\ngrid's edge" + ("" if cells.loc[elsewhere, "used"].any() else ",\nleft out")
         marks.append(Line2D([], [], marker="o", ls="", color=GREY, mfc="none", label=label))
     return marks
 

@@ -71,7 +71,7 @@ def loss_vs_tokens(
         ]
         log_axis(ax.xaxis, TOKENS, (reach[0], reach[-1]), count)
         log_axis(ax.yaxis, loss_label(rows, fit.rows), (0.985 * lowest, 1.015 * rows["loss"].max()))
-        beyond = Line2D([], [], color=GREY, ls=(0, (3, 2)), lw=1.1, label="beyond the runs")
+        beyond = Line2D([], [], color=GREY, ls=(0, (3, 2)), lw=1.1, label="beyond\nthe runs")
         if len(sizes) > _CURVES:
             size_bar(ax, colour)
             key_above(ax, handles=[beyond])

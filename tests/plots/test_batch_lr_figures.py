@@ -68,9 +68,9 @@ def test_optima_and_law(found, what, column, law):
 def test_bounds_are_open(found):
     assert found.cells["edge"].str.contains("batch low").any()
     ax = plots.batch_lr(found, "batch")
-    assert "bound: at or below\nthe grid's batch edge" in shown(ax)
+    assert "bound: at or below\nthe grid's edge" in shown(ax)
     in_lr = shown(plots.batch_lr(found, "lr"))  # the same cells, whose learning rate is no bound
-    assert "batch at the\ngrid's edge, left out" in in_lr
+    assert "batch at the\ngrid's edge,\nleft out" in in_lr
     assert not any("bound" in each for each in in_lr)
     open_marks = [line for line in ax.lines if line.get_marker() == "v" and len(line.get_xdata())]
     assert {line.get_markerfacecolor() for line in open_marks} == {"none"}
