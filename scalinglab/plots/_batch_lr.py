@@ -34,7 +34,8 @@ def batch_lr(
     """The best learning rate (or batch) of each cell against tokens, one colour a size, with the fitted law.
 
     found: what `scalinglab.analysis.batch_lr` returns. Bars are the intervals of each cell's optimum, bands those of
-        the law's mean. Open triangles are bounds: the optimum lies on or beyond that edge of the grid.
+        the law's mean. Open triangles are bounds: the optimum lies on or beyond that edge of the grid. Open circles
+        are cells whose other setting (the batch, or the learning rate) lies at the grid's edge.
     published: (c, a, b) of another law c·N^a·D^b, drawn dashed.
     """
     if what not in _TARGET:
@@ -52,7 +53,6 @@ def batch_lr(
         handles = []
         if found.known and not by_size:
             drawn.append(_law_line(ax, found, what, sizes[0], reach, INK))
-            handles.append(Line2D([], [], color=INK, label=f"law, {found.level:.0%} band"))
         for size in sizes:
             own, shade = cells[cells["params"] == size], colour(size)
             if by_size:
@@ -64,10 +64,10 @@ def batch_lr(
                 drawn.append(line)
             _cells(ax, own, name, shade)
             handles.append(Line2D([], [], marker="o", ls="", color=shade, mec="white", label=count(size)))
-        bound = cells["edge"].str.contains("low|high")
-        if bound.any():
+        handles = [*handles[::-1], *_marks_in_key(cells, name, found.level)]
+        if found.known:
             handles.append(
-                Line2D([], [], marker="v", ls="", color=INK, mfc="none", label="bound (grid's edge)")
+                Line2D([], [], color=GREY if by_size else INK, label=f"law, {found.level:.0%} band")
             )
         if published is not None:
             handles.append(Line2D([], [], color=GREY, ls=(0, (4, 2)), label="published"))
@@ -79,8 +79,28 @@ def batch_lr(
             (every.min() / 1.3, every.max() * 1.3),
             count if what == "batch" else _plain_number,
         )
-        key_beside(ax, "model size N", handles=handles[::-1])
+        key_beside(ax, "model size N", handles=handles)
     return ax
+
+
+def _marks_in_key(cells: pd.DataFrame, name: str, level: float) -> list[Line2D]:
+    """What each mark of `_cells` says, for those that are drawn."""
+    own, other = ("lr", "batch") if name == "lr" else ("batch", "lr")
+    edge, marks = cells["edge"], []
+    bound = edge.str.contains("low|high")
+    if cells.loc[~bound, f"{name}_lo"].notna().any():
+        marks.append(
+            Line2D([], [], marker="|", ls="", color=GREY, ms=9, mew=1.0, label=f"{level:.0%} interval")
+        )
+    for side, marker, words in (("low", "v", "at or below"), ("high", "^", "at or above")):
+        if edge.str.contains(f"{own} {side}").any():
+            label = f"bound: {words}\nthe grid's edge"
+            marks.append(Line2D([], [], marker=marker, ls="", color=GREY, mfc="none", label=label))
+    elsewhere = bound & ~edge.str.contains(own)
+    if elsewhere.any():
+        label = f"{other} at the\ngrid's edge" + ("" if cells.loc[elsewhere, "used"].any() else ",\nleft out")
+        marks.append(Line2D([], [], marker="o", ls="", color=GREY, mfc="none", label=label))
+    return marks
 
 
 def _plain_number(value: float) -> str:

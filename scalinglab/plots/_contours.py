@@ -83,7 +83,8 @@ def contours(
         if len(line):
             seen = line["params"].where(~(line["extrapolation"] > 0))
             ax.plot(seen, line["tokens"], color=VERMILLION, zorder=4, label=name)
-            ax.plot(line["params"], line["tokens"], color=VERMILLION, ls=(0, (3, 2)), zorder=4)
+            beyond = "beyond the runs" if (line["extrapolation"] > 0).any() else None
+            ax.plot(line["params"], line["tokens"], color=VERMILLION, ls=(0, (3, 2)), zorder=4, label=beyond)
         if rows is not None:
             ax.scatter(
                 rows["params"], rows["tokens"], c=rows["loss"], cmap=colour.map, norm=colour.norm,

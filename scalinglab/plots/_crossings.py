@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import count, key_above, log_axis, loss_label, power_of_ten
@@ -54,7 +55,7 @@ def crossings(
         ax.plot(rows["flops"], rows["loss"], "o", mfc="white", mec=INK, zorder=5)
         log_axis(top.xaxis, "", span, power_of_ten)
         top.tick_params(labelbottom=False)
-        _brackets(top, found, rows, references or {}, "D/N")
+        _brackets(top, found, rows, references or {}, "D/N (tokens\nper parameter)")
         log_axis(ax.xaxis, label, span, power_of_ten)
         told = None if found.fit is None else loss_label(found.fit.rows)
         unit = told or f"loss ({(found.curves and found.curves.unit) or 'unit not given'})"
@@ -84,6 +85,7 @@ def _brackets(
         looks[1] = ("optimum", "D", GREEN, "the fit's own optimum", 1.0)
     drawn = [rows["at_least"], rows["at_most"], pd.Series(references, dtype=float)]
     handles: list[Any] = []
+    barred = False
     for name, marker, shade, text, shift in looks:
         edge = 2.0 if marker == "_" else 0.5
         handles += ax.plot(c, rows[name], marker, color=shade, ms=7, mew=edge, label=text, zorder=4)
@@ -92,6 +94,10 @@ def _brackets(
             ends = [rows[f"{name}_{end}"].clip(rows[name] / 8, rows[name] * 8) for end in ("lo", "hi")]
             ax.vlines(c * shift, ends[0], ends[1], color=shade, lw=1.0, zorder=3)
             drawn += ends
+            barred = True
+    if barred:
+        label_bar = f"{found.level:.0%} interval"
+        handles.append(Line2D([], [], marker="|", ls="", color=GREY, ms=9, mew=1.0, label=label_bar))
     for (name, ratio), (shade, dashes) in zip(references.items(), _LINES * 9, strict=False):
         handles.append(ax.axhline(ratio, color=shade, ls=dashes, lw=1.5, label=name, zorder=1))
     values = np.concatenate(drawn)

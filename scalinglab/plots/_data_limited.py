@@ -44,6 +44,7 @@ def data_limited(
     from scalinglab.errors import InputError
 
     centre = largest_budget(fit) if flops is None else flops
+    chosen = unique_tokens is None
     if unique_tokens is None:
         if not len(fit.rows):
             raise InputError("a data-limited optimum of given constants needs unique_tokens=.")
@@ -75,5 +76,6 @@ def data_limited(
         log_axis(
             below.xaxis, f"training compute C ({rows.attrs['cost']}, FLOPs)", (x[0], x[-1]), power_of_ten
         )
-        key_above(ax, handles=handles)
+        told = f"U = {count(unique_tokens)}, the most {'unique ' if 'unique_tokens' in fit.rows else ''}tokens of a run"
+        key_above(ax, handles=handles, title=told if chosen else None, alignment="left")
     return ax

@@ -68,7 +68,8 @@ def equivalent_size(
             else f"models at D = {tokens_per_param:g}·N"
         )
         ax.plot(n, np.where(inside, curve, np.nan), color=BLUE, label=rule, zorder=3)
-        ax.plot(n, curve, color=BLUE, ls=(0, (3, 2)), zorder=2)
+        beyond = None if inside.all() else "beyond the sizes trained"
+        ax.plot(n, curve, color=BLUE, ls=(0, (3, 2)), zorder=2, label=beyond)
         bottom, top = min(curve.min(), loss), max(curve.max(), loss)
         floor, ceiling = bottom - 0.12 * (top - bottom), top + 0.05 * (top - bottom)
         start = lo if params is None else params

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import FLOPS, TOKENS, count, key_beside, log_axis, loss_label, power_of_ten
+from scalinglab.plots._axes import (
+    FLOPS,
+    TOKENS,
+    count,
+    key_above,
+    key_beside,
+    log_axis,
+    loss_label,
+    power_of_ten,
+)
 from scalinglab.plots._canvas import GREY, INK, SizeColours, canvas
 
 if TYPE_CHECKING:
@@ -61,10 +71,12 @@ def loss_vs_tokens(
         ]
         log_axis(ax.xaxis, TOKENS, (reach[0], reach[-1]), count)
         log_axis(ax.yaxis, loss_label(rows, fit.rows), (0.985 * lowest, 1.015 * rows["loss"].max()))
+        beyond = Line2D([], [], color=GREY, ls=(0, (3, 2)), lw=1.1, label="beyond\nthe runs")
         if len(sizes) > _CURVES:
             size_bar(ax, colour)
+            key_above(ax, handles=[beyond])
         else:
-            key_beside(ax, "model size N", handles=handles[::-1])
+            key_beside(ax, "model size N", handles=[*handles[::-1], beyond])
     return ax
 
 

@@ -81,7 +81,8 @@ def frontier(
             else f"this fit ({counted.name})"
         )
         ax.plot(budgets, inside, color=colour, lw=2.2, zorder=4, label=name)
-        ax.plot(budgets, line[what], color=colour, lw=2.2, ls=(0, (3, 2)), zorder=4)
+        beyond = "beyond the runs" if (line["extrapolation"] > 0).any() else None
+        ax.plot(budgets, line[what], color=colour, lw=2.2, ls=(0, (3, 2)), zorder=4, label=beyond)
         lines = [line[what].to_numpy()]
         for key, (shade, dashes) in zip(published, _LOOK * 3, strict=False):
             law = laws.PUBLISHED[key]

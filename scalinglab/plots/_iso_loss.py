@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis
+from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis, loss_label
 from scalinglab.plots._batch_lr import BATCH
 from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas, marker_size
 
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from scalinglab.analysis.iso_loss import IsoLoss
 
 
-def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = None) -> Axes:
+def iso_loss(
+    found: IsoLoss, params: float | None = None, *, runs: pd.DataFrame | None = None, ax: Axes | None = None
+) -> Axes:
     """One size's lines of equal loss over batch and tokens, with the fewest tokens on each and the law.
 
     found: what `scalinglab.analysis.iso_loss` returns. params: the size nearest to this; by default the one with the
         most minima between batches, of several the largest. Open marks are bounds: the line is lowest at its end.
         The law's batch on each line is the one it gives for that line's loss.
+    runs: a table that tells the unit of the loss.
     """
     minima = found.minima[found.minima["tokens"].notna()]
     if minima.empty:
@@ -60,7 +63,9 @@ def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = N
             handles.append(Line2D([], [], color=shade, marker=".", label=f"{loss:.3f}"))
         batches = lines["batch_tokens"].min() / 1.4, lines["batch_tokens"].max() * 1.4
         handles.append(
-            Line2D([], [], marker="o", ls="", color=GREY, mec=INK, ms=large, label="fewest tokens")
+            Line2D(
+                [], [], marker="o", ls="", color=GREY, mec=INK, ms=large, label="fewest tokens\n(parabola)"
+            )
         )
         if (minima["edge"] != "").any():
             handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", ms=large, label="bound"))
@@ -71,16 +76,20 @@ def iso_loss(found: IsoLoss, params: float | None = None, *, ax: Axes | None = N
             batches = min(batches[0], min(law) / 1.4), max(batches[1], max(law) * 1.4)
         log_axis(ax.xaxis, BATCH, batches, count)
         log_axis(ax.yaxis, TOKENS, (lines["tokens"].min() / 1.2, lines["tokens"].max() * 1.2), count)
-        key_beside(ax, f"loss, N {count(size)}", handles=handles)
+        key_beside(ax, f"{_loss(runs)},\nN {count(size)}", handles=handles)
     return ax
 
 
 def iso_loss_law(
-    found: IsoLoss, *, published: tuple[float, float] | None = None, ax: Axes | None = None
+    found: IsoLoss,
+    *,
+    published: tuple[float, float] | None = None,
+    runs: pd.DataFrame | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """The batch with the fewest tokens against the loss, one colour a size, with bs = k / L^p and its band.
 
-    published: (k, p) of another law, drawn dashed.
+    published: (k, p) of another law, drawn dashed. runs: a table that tells the unit of the loss.
     """
     minima = found.minima[found.minima["batch_tokens"].notna()]
     if minima.empty:
@@ -111,10 +120,14 @@ def iso_loss_law(
             name = f"published: {count(published[0])} / L^{published[1]:g}"
             handles.append(Line2D([], [], color=VERMILLION, ls=(0, (4, 2)), label=name))
         shown = np.concatenate(every)
-        log_axis(ax.xaxis, "loss L", (reach[0], reach[-1]))
+        log_axis(ax.xaxis, _loss(runs, "loss L"), (reach[0], reach[-1]))
         log_axis(ax.yaxis, BATCH, (shown.min() / 1.4, shown.max() * 1.4), count)
         key_above(ax, handles=handles)
     return ax
+
+
+def _loss(runs: pd.DataFrame | None, what: str = "loss") -> str:
+    return what if runs is None else loss_label(runs, what=what)
 
 
 def _minima(ax: Axes, own: pd.DataFrame, colour: object) -> None:

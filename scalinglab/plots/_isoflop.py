@@ -64,6 +64,8 @@ def isoflop(
         ]
         if answer.fit is not None:
             marks.append(_mark_in_key("D", "optimum of the law fitted to the same runs"))
+        if answer.rows["params_lo"].notna().any():
+            marks.append(Line2D([], [], color=INK, lw=0.9, label=f"{answer.level:.0%} interval"))
         _budget_bar(ax, colour)
         key_above(ax, handles=marks)
     return ax

@@ -54,12 +54,22 @@ def _of_smallest(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
     """Equivalent size of the longest-trained run of the smallest model, unless the options name another."""
+    from scalinglab.analysis import count_text
+
     fit = _fit(source, eval_set)
-    if not {"loss", "params"} & set(options) and len(fit.rows):
+    chosen = not {"loss", "params"} & set(options) and len(fit.rows) > 0
+    if chosen:
         smallest = fit.rows[fit.rows["params"] == fit.rows["params"].min()]
         longest = smallest.loc[smallest["tokens"].idxmax()]
         options |= {"loss": float(longest["loss"]), "params": float(longest["params"])}
-    return function(fit, **options)
+    ax = function(fit, **options)
+    key = ax.get_legend()
+    if chosen and key is not None:
+        key.set_title(
+            f"the model: the smallest, trained longest (D = {count_text(float(longest['tokens']))})"
+        )
+        key.set_alignment("left")
+    return ax
 
 
 def _of_runs(
@@ -94,7 +104,8 @@ def _of_lines(
 ) -> Axes:
     from scalinglab.analysis import iso_loss
 
-    return function(iso_loss(_ends(source, eval_set)), **options)
+    runs = _ends(source, eval_set)
+    return function(iso_loss(runs), runs=runs, **options)
 
 
 def _of_study(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scalinglab.analysis.next_runs import NextRuns
     from scalinglab.fitting import Bootstrap, Fit
 
+Range = tuple[float, float]
+_CLOSE = 0.05  # of the axis: nearer than this, marks overlap
 _LABELS = {
     "width": "share of the interval left",
     "gain_per_flop": "fall of ln(width) per FLOP",
@@ -54,6 +56,7 @@ def next_runs(
     if colour not in _LABELS:
         raise InputError(f"the map shows {' or '.join(_LABELS)}, not {colour!r}")
     counted = analysis.convention(cost, fit.rows)
+    dearest = answer is None and budget is None and len(fit.rows) > 0
     if answer is None:
         if budget is None and len(fit.rows):
             budget = float(counted(fit.rows["params"], fit.rows["tokens"]).max())
@@ -83,12 +86,14 @@ def next_runs(
             fit.rows["params"], fit.rows["tokens"], "o", color="white", mec=INK, mew=0.8, ms=0.75 * marker_size(),
             zorder=4, label="runs there are",
         )  # fmt: skip
-        _suggested(ax, rows, fit.rows)
-        ax.plot([], [], color=INK, lw=1.2, ls=":", label=f"a run of {power_of_ten(answer.budget)} FLOPs")
+        _suggested(ax, rows, fit.rows, n_range, d_range)
+        limit = f"a run of {power_of_ten(answer.budget)} FLOPs"
+        ax.plot([], [], color=INK, lw=1.2, ls=":", label=limit)
         log_axis(ax.xaxis, PARAMS, n_range, count)
         log_axis(ax.yaxis, TOKENS, d_range, count)
         ax.grid(False)
-        key_above(ax, title=f"to know {answer.about}", alignment="left")
+        title = f"to know {answer.about}" + (",\nbudget: what the dearest run cost" if dearest else "")
+        key_above(ax, title=title, alignment="left")
     return ax
 
 
@@ -137,18 +142,25 @@ def _field(ax: Axes, every: pd.DataFrame, colour: str, budget: float) -> Any:
     return drawn
 
 
-def _suggested(ax: Axes, rows: pd.DataFrame, existing: pd.DataFrame) -> None:
+def _suggested(ax: Axes, rows: pd.DataFrame, existing: pd.DataFrame, n_range: Range, d_range: Range) -> None:
     for row in rows.to_dict("records"):
         n, d = row["params"], row["tokens"]
         if row["trunk"] not in ("", "new", "same"):
             own = existing[existing["trunk_id"] == row["trunk"]]
             ax.plot([n, n], [own["tokens"].max(), d], color=VERMILLION, lw=1.2, zorder=4.5)
         ax.plot(n, d, "o", color=VERMILLION, mec="white", mew=0.9, ms=1.9 * marker_size(), zorder=5)
-    # runs at one place share their numbers
-    for (n, d), same in rows.groupby(["params", "tokens"], sort=False):
+    # runs at one place, or too close for two marks, share their numbers
+    place = np.log(rows[["params", "tokens"]].to_numpy(dtype=float))
+    width = np.log([n_range[1] / n_range[0], d_range[1] / d_range[0]])
+    left = list(range(len(rows)))
+    while left:
+        near = [i for i in left if (np.abs(place[i] - place[left[0]]) < _CLOSE * width).all()]
+        left = [i for i in left if i not in near]
+        at = np.exp(place[near].mean(axis=0))
+        frame = {"boxstyle": "round,pad=0.25", "fc": VERMILLION, "ec": "white", "lw": 0.9}
         ax.annotate(
-            ",".join(str(rank) for rank in same["rank"]), (n, d), color="white", ha="center", va="center", zorder=6,
-            fontsize="small", fontweight="bold",
+            ", ".join(str(rows["rank"].iloc[i]) for i in near), (at[0], at[1]), color="white", ha="center", va="center",
+            zorder=6, fontsize="small", fontweight="bold", bbox=frame if len(near) > 1 else None,
         )  # fmt: skip
     ax.plot(
         [],
@@ -161,6 +173,9 @@ def _suggested(ax: Axes, rows: pd.DataFrame, existing: pd.DataFrame) -> None:
     )
 
 
-def _range(*values: Any) -> tuple[float, float]:
+def _range(*values: Any) -> Range:
+    """With room for a whole mark at the edge."""
     every = np.concatenate([np.asarray(each, float) for each in values])
-    return float(every.min()) / 1.25, float(every.max()) * 1.25
+    lo, hi = float(every.min()), float(every.max())
+    room = max(1.25, (hi / lo) ** 0.05)
+    return lo / room, hi * room

@@ -85,5 +85,6 @@ def overtraining(
         )
         log_axis(below.xaxis, "k: times smaller than the optimum", (1.0, last), "{:g}".format)
         title = f"optimum: N = {count(found.params.value)} at {power_of_ten(budget)} FLOPs ({found.cost})"
+        title += ",\nthe largest of the runs" if flops is None else ""
         key_above(ax, title=title, alignment="left")
     return ax

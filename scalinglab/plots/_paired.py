@@ -49,11 +49,16 @@ def paired(found: Paired, *, ax: Axes | None = None) -> Axes:
         if explained is not None:
             keys += ax.plot(
                 pairs["flops_6nd"], explained, "x", color=GREY, zorder=2,
-                label=f"A, {found.data_multiplier.value:.3g}× data",
+                label=_would(found.data_multiplier.value),
             )  # fmt: skip
         flops = pairs["flops_6nd"]
         log_axis(ax.xaxis, FLOPS, (flops.min() / 1.4, flops.max() * 1.4), power_of_ten)
-        span = [*left, 0.0, *([] if np.isnan(mean.lo) else [100 * mean.lo, 100 * mean.hi])]
+        span = [
+            *left,
+            0.0,
+            *([] if explained is None else explained),
+            *([] if np.isnan(mean.lo) else [100 * mean.lo, 100 * mean.hi]),
+        ]
         margin = 0.08 * (max(span) - min(span)) or 0.1
         ax.set_ylim(min(span) - margin, max(span) + margin)
         ax.set_ylabel("loss of B over A, ln(B/A) (%)")
@@ -68,8 +73,12 @@ def paired(found: Paired, *, ax: Axes | None = None) -> Axes:
             if keys:
                 ax.legend(handles=keys, loc="lower left", bbox_to_anchor=(0.0, 1.06))
         else:
-            key_beside(ax, "model size N", handles=keys)
+            key_beside(ax, "model size N\n(lines join the\nruns of one trunk)", handles=keys)
     return ax
+
+
+def _would(m: float) -> str:
+    return f"what A would {'gain' if m >= 1 else 'lose'}\nwith {m:.3g}× the data"
 
 
 def _explained(found: Paired) -> np.ndarray | None:

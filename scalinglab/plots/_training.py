@@ -46,7 +46,6 @@ def schedule_and_loss(
     )
     with canvas(ax, height=1.35) as ax:
         rate = panel_above(ax)
-        rate = panel_above(ax)
         ends = [branch["tokens"].iloc[-1] for branch in forks]
         colour = SizeColours(ends or [1.0])
         ax.plot(stem["tokens"], stem["loss"], color=INK, alpha=0.2, lw=0.7, zorder=1)

@@ -68,7 +68,10 @@ def test_optima_and_law(found, what, column, law):
 def test_bounds_are_open(found):
     assert found.cells["edge"].str.contains("batch low").any()
     ax = plots.batch_lr(found, "batch")
-    assert "bound (grid's edge)" in shown(ax)
+    assert "bound: at or below\nthe grid's edge" in shown(ax)
+    in_lr = shown(plots.batch_lr(found, "lr"))  # the same cells, whose learning rate is no bound
+    assert "batch at the\ngrid's edge,\nleft out" in in_lr
+    assert not any("bound" in each for each in in_lr)
     open_marks = [line for line in ax.lines if line.get_marker() == "v" and len(line.get_xdata())]
     assert {line.get_markerfacecolor() for line in open_marks} == {"none"}
 
@@ -87,7 +90,7 @@ def test_a_valley_marks_its_minimum_and_the_law(found):
 
 def test_lines_of_equal_loss(lines):
     ax = plots.iso_loss(lines, params=1e4)
-    assert "fewest tokens" in shown(ax)
+    assert "fewest tokens\n(parabola)" in shown(ax)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("batch size (tokens)", "training tokens D")
     own = lines.lines[lines.lines["params"] == 1e4]
     drawn = [line for line in ax.lines if line.get_marker() == "."]

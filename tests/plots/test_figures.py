@@ -40,7 +40,7 @@ def test_loss_vs_tokens_draws_the_fit_and_its_rows(fit, runs):
     assert ax.get_xlabel() == "training tokens D"
     assert ax.get_ylabel() == "loss (nats/byte)"
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert legend_texts(ax) == ["98k", "49k", "24k", "11k"]
+    assert legend_texts(ax) == ["98k", "49k", "24k", "11k", "beyond\nthe runs"]
     solid = [line for line in ax.lines if line.get_linestyle() == "-" and line.get_alpha() is None]
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
     assert len(solid) == len(dashed) == len(polygons(ax)) == len(ax.containers) == 4
@@ -88,7 +88,7 @@ def test_many_sizes_get_a_colour_bar_and_eight_curves(data_folder):
     fit.bootstrap(50, seed=0)
     ax = plots.loss_vs_tokens(fit)
     draws_without_complaint(ax)
-    assert ax.get_legend() is None
+    assert legend_texts(ax) == ["beyond\nthe runs"]
     bar = ax.figure.axes[1]
     assert bar.get_ylabel() == "model size N (parameters)"
     assert {"100M", "1B", "10B"} <= {label.get_text() for label in bar.get_yticklabels()}
@@ -288,6 +288,7 @@ def test_schedule_and_loss_marks_forks_and_ends(training_records):
     rate = ax.figure.axes[-1]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("tokens", "training loss (nats/byte)")
     assert rate.get_ylabel() == "learning rate"
+    assert len(ax.figure.axes) == 2
     assert rate.get_xlim() == ax.get_xlim()
     marks = [line for line in rate.lines if line.get_marker() == "o"]
     forks = [line.get_xdata()[0] for line in marks if line.get_markerfacecolor() == "white"]

@@ -119,6 +119,7 @@ def test_continual_takes_the_size_that_is_named(table):
 
 def test_equivalent_size_reads_the_longest_run_of_the_smallest_size(table):
     ax = plots.KINDS["equivalent_size"].draw(table)
+    assert "the smallest, trained longest" in ax.get_legend().get_title().get_text()
     square = next(line for line in ax.lines if line.get_marker() == "s")
     runs = sl.read_runs(table)
     longest = runs[(runs["params"] == 1e4) & (runs["tokens"] == 4e6) & (runs["eval_set"] == "average")]

@@ -1,5 +1,7 @@
 """The map of runs to train next: its values are the answer's, its marks the suggested runs."""
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -50,6 +52,16 @@ def test_the_map_shows_the_answer(fit: sl.Fit, mode, colour) -> None:
 def test_without_an_answer_it_asks_for_one(fit: sl.Fit) -> None:
     ax = plots.next_runs(fit, budget=2e20)
     assert "D/N at 7.68e+20 FLOPs" in ax.get_legend().get_title().get_text()
+
+
+def test_runs_at_one_place_share_their_numbers(fit: sl.Fit) -> None:
+    answer = next_runs(fit, 2e20, mode="scratch", density=4)
+    rows = pd.concat([answer.rows.iloc[:1]] * 3, ignore_index=True)
+    rows["rank"] = [1, 2, 3]
+    rows.loc[1, "tokens"] *= 1.01
+    rows.loc[2, "tokens"] *= 10
+    ax = plots.next_runs(fit, replace(answer, rows=rows))
+    assert [text.get_text() for text in ax.texts] == ["1, 2", "3"]
 
 
 def test_a_list_of_candidates_is_drawn_as_points(fit: sl.Fit) -> None:

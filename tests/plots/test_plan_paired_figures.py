@@ -90,5 +90,5 @@ def test_pairs_are_drawn_with_their_mean_and_its_band(found) -> None:
     np.testing.assert_allclose(crosses.get_ydata(), expected, rtol=1e-9)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts[0] == "10B"
-    assert texts[-1] == f"A, {m:.3g}× data"
+    assert texts[-1] == f"what A would gain\nwith {m:.3g}× the data"
     assert any(line.get_ydata()[0] == 0 for line in ax.lines if len(line.get_xdata()) == 2)
