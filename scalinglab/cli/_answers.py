@@ -75,7 +75,9 @@ def show(
     print_frame(answer.table(), answer.level, title)
     for part in (getattr(answer, each.name) for each in fields(answer)):
         if isinstance(part, Answer):
-            say(part.headline())
+            said = part.headline()
+            if said.split(" (")[0] not in answer.headline():
+                say(said)
             print_frame(part.table(), part.level)
     for each in with_command(answer.notes):
         console.print(f"[yellow]note:[/] {escape(each)}")
@@ -104,19 +106,67 @@ def with_command(notes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+_GAP = 3
+_WORDS = 24
+"""From how many characters on a column of words may be broken into lines."""
+
+
 def print_frame(frame: pd.DataFrame, level: float = 0.9, title: str = "") -> None:
-    """An answer's table in 80 columns."""
-    text = readable(frame, level, "\n")
-    shown = table(title, *map(str, text.columns))
+    """An answer's table, no cell cut: what is too wide for the screen goes below, with its first column again.
+
+    Of a table of single figures, those that are not known are left out.
+    """
+    if {"value", "lo", "hi", "unit"} <= set(frame.columns):
+        frame = frame[frame["value"].notna()]
+    if frame.empty:
+        return
+    text = readable(frame, level, "\n").map(str)
+    room = console.width + 1
+    if sum(_widths(text)) > room:
+        text.columns = pd.Index([str(name).replace(" ", "\n") for name in text.columns])
+    if sum(_widths(text)) > room:
+        # an interval below its value, and its upper end below the lower
+        text = text.map(lambda cell: cell.replace("–", "–\n") if "\n(" in cell else cell)
+    widths = _widths(text)
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and sum(widths[k] for k in [*blocks[-1], i]) > room:
+            blocks.append([0])
+        blocks[-1].append(i)
+    for block in blocks:
+        _print_block(text.iloc[:, block], title)
+        title = ""
+
+
+def _print_block(text: pd.DataFrame, title: str) -> None:
+    shown = table(title, *(escape(str(name)) for name in text.columns))
     shown.title = title or None
-    for i, name in enumerate(text.columns):
-        wordy = name in ("unit", "note")
-        shown.columns[i].no_wrap = not wordy
-        if wordy:
-            shown.columns[i].justify = "left"
+    for column, name, width in zip(shown.columns, text.columns, _widths(text), strict=True):
+        wordy = _wordy(text, name)
+        column.no_wrap = not wordy
+        column.min_width = None if wordy else width - _GAP
+        if wordy or name == "unit":
+            column.justify = "left"
     for row in text.itertuples(index=False):
-        shown.add_row(*(escape(str(cell)) for cell in row))
+        shown.add_row(*map(escape, row))
     console.print(shown)
+
+
+def _wordy(text: pd.DataFrame, name: Any) -> bool:
+    """Whether a column holds sentences, which may be broken between words."""
+    return name == "note" or any(
+        " " in cell and len(cell) > _WORDS for cell in text[name] if "\n" not in cell
+    )
+
+
+def _widths(text: pd.DataFrame) -> list[int]:
+    """Characters that each column needs, with the gap to the next."""
+    found = []
+    for name in text.columns:
+        lines = [line for cell in (str(name), *text[name]) for line in cell.split("\n")]
+        width = max(map(len, lines))
+        found.append(_GAP + (min(width, _WORDS) if _wordy(text, name) else width))
+    return found
 
 
 def check_options(source: Path, cost: str = "6ND", level: float = 0.9, figure: Path | None = None) -> None:

@@ -26,8 +26,9 @@ def fit_command(
     as_json: bool,
 ) -> None:
     """`how` goes to `fit`, `resample` (n, by, method) to the bootstrap; `flops` asks for the optimum there."""
+    notes: tuple[str, ...] = ()
     if source.suffix.lower() == ".json":
-        found, notes = Fit.from_json(source), ()
+        found = Fit.from_json(source)
         if not len(found.rows):
             raise InputError(f"{source} holds given constants: there is no fit to show")
     else:
