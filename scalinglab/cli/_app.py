@@ -138,7 +138,13 @@ def status(
     "  scalinglab fit table.csv --loss squared --bootstrap 4000 --by trunk_id --out fit.json"
 )
 def fit(
-    table: Table,
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet with params, tokens, loss; a study folder; or a saved fit (JSON), to "
+            "show it."
+        ),
+    ],
     law: LawName = "chinchilla",
     eval_set: EvalSet = None,
     loss: LossName = "huber:1e-3",
@@ -165,6 +171,11 @@ def fit(
     chosen = _options.read_law(law)
     held = _options.read_constraints(chosen, fix or [], bound or [], tie or [])
     how = {"loss": _options.read_loss(loss), "constraints": held or None}
+    plain = (law, loss, eval_set) == ("chinchilla", "huber:1e-3", None) and not held
+    if table.suffix.lower() == ".json" and not plain:
+        raise InputError(
+            f"{table} is a fit already: --law, --loss, --eval-set and constraints go with a table"
+        )
     _fit.fit_command(
         table, chosen, eval_set, how, {"n": bootstrap, "by": by, "method": method}, out, flops, as_json
     )

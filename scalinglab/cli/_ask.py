@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from scalinglab.cli._app import By, EvalSet, Json, app
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 PANEL = "Ask a fit"
@@ -38,6 +39,7 @@ Beyond = Annotated[
     "  scalinglab optimum runs/quickstart --flops 1e13 --cost exact --figure optimum.png\n\n"
     "  scalinglab optimum table.csv --flops 1e21 --json",
 )
+@in_options()
 def optimum(
     source: Source,
     flops: Annotated[float, typer.Option("--flops", help="The budget C in FLOPs.")],
@@ -56,7 +58,9 @@ def optimum(
     from scalinglab import analysis, plots
     from scalinglab.cli import _answers
 
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     counted = _answers.cost_of(cost, source, fit)
     answer = analysis.optimum(fit, flops, counted, level=level, beyond=beyond)
     _answers.show(
@@ -69,6 +73,7 @@ def optimum(
     epilog="Examples:\n\n  scalinglab frontier fit.json --flops 1e18:1e24\n\n"
     "  scalinglab frontier table.csv --flops 1e18,1e20,1e22 --figure frontier.png",
 )
+@in_options()
 def frontier(
     source: Source,
     flops: Annotated[
@@ -90,7 +95,9 @@ def frontier(
     from scalinglab.cli import _answers
 
     budgets = _answers.read_budgets(flops)
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     counted = _answers.cost_of(cost, source, fit)
     answer = analysis.frontier(fit, budgets, counted, level=level, beyond=beyond)
     _answers.show(
@@ -108,6 +115,7 @@ def frontier(
     "  scalinglab equivalent runs/quickstart --params 10000 --tokens 3.07e6\n\n"
     "  scalinglab equivalent runs/quickstart --params 10000 --tokens 3.07e6 --tokens-per-param 20 --bytes-per-token 4",
 )
+@in_options(loss="--loss-value")
 def equivalent(
     source: Source,
     loss_value: Annotated[
@@ -144,7 +152,7 @@ def equivalent(
         raise InputError(
             f"--tokens-per-param {tokens_per_param}: write a number such as 20, or optimal"
         ) from None
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap, level=level, figure=figure)
     answer = analysis.equivalent_size(
         fit,
         loss_value,

@@ -7,6 +7,7 @@ import typer
 
 from scalinglab.cli._app import EvalSet, Json, app, fail_unknown
 from scalinglab.cli._ask import Figure, Level
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 Table = Annotated[
@@ -25,6 +26,7 @@ Table = Annotated[
     "  scalinglab batch-lr sweep.csv --where grid --diverged 4 --json\n\n"
     "  scalinglab batch-lr sweep.csv --construction iso-loss --figure iso.png",
 )
+@in_options()
 def batch_lr(
     table: Table,
     construction: Annotated[
@@ -87,11 +89,12 @@ def batch_lr(
             raise InputError(f"{option} goes with --construction {kinds[construction == 'step-law']}")
     if (params is None) != (tokens is None):
         raise InputError("--params and --tokens go together: the best learning rate depends on both")
+    _answers.check_options(table, level=level, figure=figure)
     runs, _, notes = read_ends(table, eval_set)
     draw: Any
     if construction == "iso-loss":
         lines = analysis.iso_loss(runs, lr=lr, diverged=diverged, level=level)
-        drawn, draw = ("minima", lines.minima), lambda: plots.iso_loss(lines)
+        drawn, draw = ("minima", lines.minima), lambda: plots.iso_loss(lines, runs=runs)
         asked = None if loss is None else (f"L = {loss:g}: batch", lines.at(loss))
         show_sweep(lines, drawn, asked, as_json, figure, draw, notes)
         return

@@ -7,6 +7,7 @@ import typer
 
 from scalinglab.cli._app import EvalSet, Json, Table, app
 from scalinglab.cli._ask import Figure, Level
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 
@@ -16,6 +17,7 @@ from scalinglab.errors import InputError
     "  scalinglab continual table.csv --params 3.6e7 --against fit.json --figure continual.png\n\n"
     "  scalinglab continual runs/quickstart --against runs/quickstart --larger 47000 --bytes-per-token 4",
 )
+@in_options()
 def continual(
     table: Table,
     params: Annotated[
@@ -68,6 +70,7 @@ def continual(
         raise InputError(
             f"--tokens-per-param {tokens_per_param}: write a number such as 20, or optimal"
         ) from None
+    _answers.check_options(table, level=level, figure=figure)
     runs, _, chosen = read_ends(table, eval_set)
     notes, beside = list(chosen), []
     for source in against or []:

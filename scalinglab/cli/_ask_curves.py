@@ -7,6 +7,7 @@ import typer
 
 from scalinglab.cli._app import EvalSet, Json, app
 from scalinglab.cli._ask import Figure, Level
+from scalinglab.cli._console import in_options
 
 PANEL = "Ask a table"
 
@@ -32,6 +33,7 @@ Smoothing = Annotated[str, typer.Option("--smoothing", help="mean, or median aga
     "  scalinglab envelope curves.csv --smooth 0.3 --figure envelope.png\n\n"
     "  scalinglab envelope runs/quickstart/table.csv --json",
 )
+@in_options()
 def envelope(
     curves: Curves,
     cost: CostName = "6ND",
@@ -59,6 +61,7 @@ def envelope(
     from scalinglab import analysis, plots
     from scalinglab.cli import _answers
 
+    _answers.check_options(curves, cost, level, figure)
     answer = analysis.envelope(
         curves,
         _answers.study_cost(cost, curves) or cost,
@@ -79,6 +82,7 @@ def envelope(
     "  scalinglab crossings runs/quickstart/table.csv --figure crossings.png\n\n"
     "  scalinglab crossings fit.json --sizes 1e9,3e9,1e10",
 )
+@in_options()
 def crossings(
     source: Annotated[
         Path | None,
@@ -111,6 +115,8 @@ def crossings(
 
     if (source is None) == (not at):
         raise InputError("crossings needs either a SOURCE, or --at N_SMALL,N_LARGE,FLOPS")
+    if source is not None:
+        _answers.check_options(source, cost, level, figure)
     notes: tuple[str, ...] = ()
     taken: Any = [_numbers(each, "--at", "13e9,34e9,1e23", 3) for each in at or ()] or source
     if source is not None and source.suffix.lower() == ".json":

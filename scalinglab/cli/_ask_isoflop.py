@@ -8,6 +8,7 @@ import typer
 
 from scalinglab.cli._app import EvalSet, Json, app
 from scalinglab.cli._ask import Figure, Level, Resamples
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 PANEL = "Ask a table"
@@ -19,6 +20,7 @@ PANEL = "Ask a table"
     "  scalinglab isoflop table.csv --budgets 1e18,1e19,1e20 --figure isoflop.png\n\n"
     "  scalinglab isoflop table.csv --budget-column isoflop_budget --where dataset=dclm --json",
 )
+@in_options(column="--budget-column")
 def isoflop(
     table: Annotated[
         Path, typer.Argument(help="A table of runs, or a study folder.", metavar="TABLE", show_default=False)
@@ -59,6 +61,7 @@ def isoflop(
     from scalinglab.analysis.source import read_ends
     from scalinglab.cli import _answers
 
+    _answers.check_options(table, level=level, figure=figure)
     runs, _, notes = read_ends(table, eval_set)
     for each in where or []:
         runs = _taken(runs, each)

@@ -6,6 +6,7 @@ import typer
 
 from scalinglab.cli._app import By, EvalSet, Json, app
 from scalinglab.cli._ask import PANEL, Beyond, CostName, Figure, Law, Level, LossName, Resamples, Source
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 
@@ -17,6 +18,7 @@ from scalinglab.errors import InputError
     "  scalinglab next table.csv --budget 1e21 --answer 7e9,1.4e11 --figure next.png\n\n"
     "  scalinglab next runs/quickstart --budget 3e12 --simulate 40",
 )
+@in_options()
 def next_command(
     source: Source,
     budget: Annotated[float, typer.Option("--budget", help="FLOPs to spend, all runs together.")],
@@ -74,7 +76,11 @@ def next_command(
     from scalinglab.cli._progress import steps
 
     asked = _read_answer(answer)
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    if isinstance(asked, str):
+        _answers.check_answer(asked, source, law)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     counted = _answers.cost_of(cost, source, fit)
     how: dict[str, Any] = {
         "flops": flops,

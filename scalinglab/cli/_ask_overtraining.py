@@ -16,6 +16,7 @@ from scalinglab.cli._ask import (
     Resamples,
     Source,
 )
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 
@@ -25,6 +26,7 @@ from scalinglab.errors import InputError
     "  scalinglab overtraining runs/quickstart --flops 1e12 --times 2,4 --figure overtraining.png\n\n"
     "  scalinglab overtraining table.csv --flops 1e21 --params 1e8,3e8",
 )
+@in_options()
 def overtraining(
     source: Source,
     flops: Annotated[float, typer.Option("--flops", help="The budget C in FLOPs.")],
@@ -48,7 +50,9 @@ def overtraining(
     from scalinglab.cli import _answers
 
     chosen: dict[str, Any] = {"times": _numbers("--times", times), "params": _numbers("--params", params)}
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     counted = _answers.cost_of(cost, source, fit)
     answer = analysis.overtraining(fit, flops, cost=counted, level=level, beyond=beyond, **chosen)
     _answers.show(
@@ -68,6 +72,7 @@ def overtraining(
     "  scalinglab inference runs/quickstart --served 1e8 --flops 1e12 --figure inference.png\n\n"
     "One of --loss-value, --params, --flops and --budget says what is to be reached.",
 )
+@in_options(loss="--loss-value")
 def inference(
     source: Source,
     served: Annotated[float, typer.Option("--served", help="Tokens served over the model's life.")],
@@ -120,7 +125,9 @@ def inference(
         raise InputError("--train-mfu and --train-price need --train-on: say which hardware")
     if serves is None and not (serve_mfu is None and serve_price is None):
         raise InputError("--serve-mfu and --serve-price need --serve-on or --train-on: say which hardware")
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     counted = _answers.cost_of(cost, source, fit)
     same: dict[str, Any] = {
         "cost": counted, "train_on": trains, "serve_on": serves, "unit": unit,
@@ -149,6 +156,7 @@ def inference(
     "  scalinglab data-limited repeats.csv --law data-constrained --flops 1e21 --unique-tokens 1e9\n\n"
     "  scalinglab data-limited runs/quickstart --flops 1e13 --unique-tokens 1e6 --figure epochs.png",
 )
+@in_options(R_D="--r-d", R_N="--r-n")
 def data_limited(
     source: Source,
     flops: Annotated[float, typer.Option("--flops", help="The budget C in FLOPs.")],
@@ -177,7 +185,9 @@ def data_limited(
     from scalinglab import analysis, plots
     from scalinglab.cli import _answers
 
-    fit, notes = _answers.fit_of(source, law, loss, eval_set, by, bootstrap)
+    fit, notes = _answers.fit_of(
+        source, law, loss, eval_set, by, bootstrap, cost=cost, level=level, figure=figure
+    )
     same: dict[str, Any] = {"cost": _answers.cost_of(cost, source, fit), "R_D": r_d, "R_N": r_n}
     answer = analysis.data_limited(fit, flops, unique_tokens, level=level, beyond=beyond, **same)
     _answers.show(

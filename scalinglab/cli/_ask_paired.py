@@ -7,6 +7,7 @@ import typer
 
 from scalinglab.cli._app import EvalSet, Json, app
 from scalinglab.cli._ask import Beyond, Figure, Level, LossName, Resamples
+from scalinglab.cli._console import in_options
 
 
 @app.command(
@@ -15,6 +16,7 @@ from scalinglab.cli._ask import Beyond, Figure, Level, LossName, Resamples
     "  scalinglab paired runs/quickstart runs/longer_decay --figure paired.png\n\n"
     "  scalinglab paired a.csv b.csv --eval-set code --loss huber:1e-2 --json",
 )
+@in_options()
 def paired(
     a: Annotated[Path, typer.Argument(help="Runs of recipe A: a table or a study folder.", metavar="A")],
     b: Annotated[Path, typer.Argument(help="Runs of recipe B, the same N and D.", metavar="B")],
@@ -30,6 +32,7 @@ def paired(
     from scalinglab import analysis, plots
     from scalinglab.cli import _answers, _options
 
+    _answers.check_options(a, level=level, figure=figure)
     answer = analysis.paired(
         a,
         b,

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from scalinglab.cli._app import Json, app
+from scalinglab.cli._app import Json, app, fail_unknown
 from scalinglab.cli._ask import Figure
+from scalinglab.cli._console import in_options
 from scalinglab.errors import InputError
 
 
@@ -16,6 +17,7 @@ from scalinglab.errors import InputError
     "  scalinglab plan runs/quickstart --figure cost.png\n\n"
     "  scalinglab plan --params 1e8,1e9 --tokens-per-param 10,20,40 --hardware h100",
 )
+@in_options(decay="--appended")
 def plan(
     study: Annotated[
         Path | None, typer.Argument(help="A study file (TOML) or a study folder.", metavar="STUDY.toml")
@@ -53,7 +55,18 @@ def plan(
     from scalinglab.cli import _answers
     from scalinglab.cli._console import say
 
-    if (study is None) == (params is None):
+    if study is not None and params is not None:
+        raise InputError(
+            f"{study} and --params do not go together: a study file says its sizes itself; give one of the two"
+        )
+    if study is not None and study.is_file() and study.suffix.lower() != ".toml":
+        raise InputError(
+            f"{study} is no study file (TOML): plan takes one, a study folder, or --params with --tokens or "
+            "--tokens-per-param"
+        )
+    if cost not in (None, "6ND", "exact"):
+        raise fail_unknown("--cost", str(cost), ("6ND", "exact"))
+    if study is None and params is None:
         raise InputError(
             "scalinglab plan needs a study file, or --params with --tokens or --tokens-per-param"
         )

@@ -26,8 +26,14 @@ def fit_command(
     as_json: bool,
 ) -> None:
     """`how` goes to `fit`, `resample` (n, by, method) to the bootstrap; `flops` asks for the optimum there."""
-    runs, eval_set, notes = read_ends(source, eval_set)
-    found = fit(law, runs, eval_set=eval_set, **how)
+    notes: tuple[str, ...] = ()
+    if source.suffix.lower() == ".json":
+        found = Fit.from_json(source)
+        if not len(found.rows):
+            raise InputError(f"{source} holds given constants: there is no fit to show")
+    else:
+        runs, eval_set, notes = read_ends(source, eval_set)
+        found = fit(law, runs, eval_set=eval_set, **how)
     with steps("Bootstrap") as progress:
         found.bootstrap(**resample, progress=lambda done, of: progress("", done, of))
     if out is not None:

@@ -9,6 +9,7 @@ from scalinglab.cli._summary import table
 from scalinglab.errors import InputError
 
 FORMATS = ("png", "svg", "pdf")
+_TAKES = {"fit": "a fit, table or study", "runs": "runs: a table or study", "study": "a study"}
 
 
 def plot_command(
@@ -23,9 +24,7 @@ def plot_command(
         for column in shown.columns[1:]:
             column.justify, column.no_wrap = "left", False
         for name, found in kinds.items():
-            shown.add_row(
-                name, {"fit": "a fit, table or study"}.get(found.takes, f"a {found.takes}"), found.help
-            )
+            shown.add_row(name, _TAKES[found.takes], found.help)
         console.print(shown)
         return
     name = kind.replace("_", "-")
@@ -39,6 +38,10 @@ def plot_command(
     suffix = target.suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         raise InputError(f"--out {target}: a picture ends in {', '.join('.' + f for f in FORMATS)}")
+    takes = kinds[name].takes
+    if takes != "fit" and source.suffix.lower() == ".json":
+        what = "runs (a table or a study folder)" if takes == "runs" else "a study folder"
+        raise InputError(f"{source} is a saved fit, and the figure {name} is drawn from {what}")
     options = {} if eval_set is None or kinds[name].takes == "study" else {"eval_set": eval_set}
     with plots.style("notebook"):
         written = plots.save(kinds[name].draw(source, **options), target.with_suffix(""), (suffix,))

@@ -79,6 +79,7 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
         line for (_, name, printed), line in zip(_PRINTED[:5], lines_of, strict=False)
         if getattr(smooth, name).lo <= float(printed) <= getattr(smooth, name).hi
     ]  # fmt: skip
+    unit = pd.DataFrame({"loss_unit": ["nats/token"]})
     return Report(
         title="Step Law: learning rate and batch",
         source="Li et al. 2025, arXiv 2503.04715",
@@ -123,8 +124,8 @@ def report(folder: Path | None, progress: Callable[[str, int, int], None] = lamb
             "step-law": lambda: plots.batch_lr(smooth, published=LR),
             "step-law-batch": lambda: plots.batch_lr(smooth, "batch", published=(BATCH[0], 0.0, BATCH[1])),
             "step-law-valley": lambda: plots.batch_lr_valley(smooth),
-            "step-law-iso-loss": lambda: plots.iso_loss(lines),
-            "step-law-iso-loss-law": lambda: plots.iso_loss_law(lines, published=MINICPM),
+            "step-law-iso-loss": lambda: plots.iso_loss(lines, runs=unit),
+            "step-law-iso-loss-law": lambda: plots.iso_loss_law(lines, runs=unit, published=MINICPM),
         },
     )
 

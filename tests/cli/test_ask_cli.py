@@ -100,9 +100,12 @@ def test_beyond_the_runs_the_command_says_so(cli: Cli, table: Path) -> None:
         (("frontier", "--flops", "much"), "write budgets as 1e18,1e20,1e22"),
         (("equivalent", "--loss-value", "1.0"), "no size reaches a loss of 1"),
         (("equivalent", "--loss-value", "1e9"), "above everything the fit predicts"),
-        (("equivalent",), "give either loss="),
+        (("equivalent",), "give either --loss-value, or both --params and --tokens"),
         (("equivalent", "--loss-value", "2", "--tokens-per-param", "many"), "such as 20, or optimal"),
-        (("equivalent", "--loss-value", "2", "--bytes-per-token", "4"), "give tokens_per_param= as a number"),
+        (
+            ("equivalent", "--loss-value", "2", "--bytes-per-token", "4"),
+            "give --tokens-per-param as a number",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(cli: Cli, table: Path, command: tuple[str, ...], said: str) -> None:

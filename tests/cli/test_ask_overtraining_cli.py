@@ -91,7 +91,7 @@ def test_data_limited(cli: Cli, saved: Path, tmp_path: Path) -> None:
     [
         (("overtraining", "--flops", 0), "budget"),
         (("overtraining", "--flops", 1e21, "--times", "two"), "--times two: write numbers"),
-        (("overtraining", "--flops", 1e21, "--times", "2", "--params", "1e8"), "either times= or params="),
+        (("overtraining", "--flops", 1e21, "--times", "2", "--params", "1e8"), "either --times or --params"),
         (("inference", "--served", 1e12), "exactly one of"),
         (
             ("inference", "--served", 1e12, "--flops", 1e21, "--serve-mfu", 0.1),

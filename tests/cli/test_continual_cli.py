@@ -33,7 +33,7 @@ def test_tables_fit_in_eighty_columns(cli, monkeypatch) -> None:
     ("options", "sentence"),
     [
         (["--params", "5"], "no run has 5 parameters"),
-        (["--against-loss", "2.1"], "give larger="),
+        (["--against-loss", "2.1"], "give --larger"),
         (["--tokens-per-param", "many"], "write a number such as 20, or optimal"),
         (["--against", "nowhere.csv"], "nowhere.csv"),
         (["--against-loss", "2.1", "--larger", "5000"], "has to be larger than 10k"),

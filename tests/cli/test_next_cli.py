@@ -52,7 +52,7 @@ def test_the_choice_can_be_simulated(cli: Cli, table: Path) -> None:
     [
         (("--budget", "0"), "a compute budget must be a positive number of FLOPs"),
         (("--budget", "1e12"), "pays for none of the candidates: the cheapest"),
-        (("--budget", "1e20", "--answer", "alfa"), "the answer 'alfa' is not known"),
+        (("--budget", "1e20", "--answer", "alfa"), "--answer alfa is not known"),
         (("--budget", "1e20", "--answer", "7e9,x"), "write a planned model as N,D"),
         (("--budget", "1e20", "--mode", "wsd"), "mode is"),
         (("--budget", "1e20", "--law", "power-law:tokens"), "not a law in params and tokens"),
