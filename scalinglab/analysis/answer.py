@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +32,7 @@ def asked(unit: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(ABC):
     """Base of the answers: small frozen objects that print, tabulate and go to JSON by themselves.
 
     A subclass declares its figures as `name: Estimate = asked(unit)`, says where its formula stands in `source`, and
@@ -48,9 +49,9 @@ class Answer:
     notes: tuple[str, ...] = ()
     """What the answer rests on and what to beware of, a sentence each."""
 
+    @abstractmethod
     def headline(self) -> str:
         """The answer in a sentence."""
-        raise NotImplementedError
 
     def about_intervals(self, found: Estimate, more: str = "") -> str:
         """ " (90% intervals)" for the end of a sentence, where `found` has one; `more` is said either way."""
