@@ -1,10 +1,9 @@
 """What a run is: everything that decides its numbers, and the identity that follows from it."""
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from scalinglab.ladder.identity import digest, plain
 from scalinglab.ladder.plan import Branch, Trunk
 from scalinglab.ladder.schedule import WSD
 from scalinglab.ladder.shapes import Shape
@@ -44,9 +43,8 @@ class Run:
     @property
     def id(self) -> str:
         """Readable, and unique by content: size, seed, what it is, and a hash of the definition."""
-        digest = hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()[:10]
         what = f"d{self.end * self.batch_tokens}" if self.kind == "branch" else "trunk"
-        return f"{self.shape.name}-s{self.seed}-{what}-{digest}"
+        return f"{self.shape.name}-s{self.seed}-{what}-{digest(self.definition())}"
 
     @property
     def start(self) -> int:
@@ -62,9 +60,9 @@ class Run:
 
     def definition(self) -> dict[str, Any]:
         """As plain JSON values; the size's name is a label and not part of it."""
-        plain = json.loads(json.dumps(asdict(self)))
-        del plain["shape"]["name"]
-        return plain
+        found = plain(self)
+        del found["shape"]["name"]
+        return found
 
     def branch(self, branch: Branch) -> "Run":
         """The branch of this trunk."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scalinglab.errors import InputError
+from scalinglab.ladder import identity
 from scalinglab.ladder.schedule import DECAYS
 from scalinglab.ladder.shapes import Shape
 
@@ -148,12 +149,7 @@ def read_study(path: str | Path) -> Study:
 
 def differences(old: Study, new: Study) -> list[str]:
     """What two definitions differ in, a line `key: old -> new` each."""
-    a, b = _flat(old.model_dump()), _flat(new.model_dump())
-    return [
-        f"{key}: {a.get(key, 'absent')} -> {b.get(key, 'absent')}"
-        for key in sorted(a.keys() | b.keys())
-        if a.get(key, ...) != b.get(key, ...) and key != "title"
-    ]
+    return identity.differences(old.model_dump(), new.model_dump(), ignore=("title",))
 
 
 def _check(study: Study) -> None:
@@ -226,15 +222,3 @@ def _keys_beside(loc: tuple[Any, ...]) -> list[str]:
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 section = candidate
     return list(section.model_fields)
-
-
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v
-            for key, inner in value.items()
-            for k, v in _flat(inner, f"{place}.{key}".lstrip(".")).items()
-        }
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return {k: v for i, inner in enumerate(value) for k, v in _flat(inner, f"{place}[{i}]").items()}
-    return {place: value}

@@ -71,3 +71,35 @@ def test_the_quickstart_is_a_full_grid_without_a_second_epoch() -> None:
     assert 512 <= quick.training.batch_tokens <= 1024
     # the smallest source of its mix holds 1.6 MB, and each gets a sixth
     assert max(map(max, horizons)) / 6 < 1.6e6
+
+
+def test_a_field_added_later_leaves_the_identity_of_older_runs() -> None:
+    from dataclasses import dataclass
+
+    from scalinglab.ladder.identity import digest, later, plain
+
+    @dataclass(frozen=True)
+    class Old:
+        a: int = 1
+        b: tuple[int, ...] = (2, 3)
+
+    @dataclass(frozen=True)
+    class New(Old):
+        c: str = later("plain")
+
+    assert plain(New()) == plain(Old()) == {"a": 1, "b": [2, 3]}
+    assert digest(plain(New())) == digest(plain(Old())) != digest(plain(New(c="other")))
+
+
+def test_shipped_runs_keep_their_ids() -> None:
+    """The quickstart's records, trained by an earlier version, are still what its study plans."""
+    from pathlib import Path
+
+    from scalinglab.ladder import read_study
+    from scalinglab.records.store import StudyFolder
+    from scalinglab.sweep.study_run import begun
+
+    folder = StudyFolder(Path(__file__).parents[2] / "notebooks" / "data" / "quickstart")
+    planned = begun(read_study(folder.study_path), folder)
+    ids = {run.id for trunk in planned for run in (trunk.run, *trunk.branches)}
+    assert ids == {run.path.name for run in folder.runs()}
