@@ -28,10 +28,40 @@ class Metrics:
     """Step -> record: tokens, unique_tokens, epochs, sets {name: {loss, se, tokens}}."""
     dropped: int = 0
     """Torn lines, left out."""
-    repeated: int = 0
-    """Training records written again after an interruption."""
+    begins: int = 0
+    """How often a process took the run up."""
+    wasted: int = 0
+    """Updates that an interruption made train again."""
+    wasted_seconds: float = 0.0
+    seconds: float = 0.0
+    """Of training, the wasted ones included."""
     diverged: int | None = None
-    """Step at which the loss stopped being a number."""
+    """Step at which the run was given up."""
+    reason: str = ""
+    """Why."""
+    _furthest: int = -1
+
+    def take(self, record: dict[str, Any], before: int | None) -> int | None:
+        """Take in one record in the file's order; `before` and the result are the step training stands at."""
+        kind, step = record["kind"], int(record["step"])
+        if kind == "begin":
+            self.begins += 1
+            return step
+        if kind == "train":
+            seconds = float(record.get("seconds", 0.0))
+            if before is not None and before < step:
+                again = max(0, min(step, self._furthest) - before)
+                self.wasted += again
+                self.wasted_seconds += again / (step - before) * seconds
+            self.seconds += seconds
+            self.train[step] = record
+            self._furthest = max(self._furthest, step)
+            return step
+        if kind == "eval":
+            self.evals[step] = record
+        elif kind == "diverged":
+            self.diverged, self.reason = step, str(record.get("reason", "the loss was not finite"))
+        return before
 
 
 @dataclass(frozen=True)
@@ -45,12 +75,21 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def lock_path(self) -> Path:
+        """Held by whoever trains the run."""
+        return self.path / "checkpoints" / ".lock"
+
+    @property
     def resume_path(self) -> Path:
         """The rolling checkpoint of a task in progress."""
         return self.path / "checkpoints" / "resume.safetensors"
 
     def checkpoint_path(self, step: int) -> Path:
         return self.path / "checkpoints" / f"step-{step:08d}.safetensors"
+
+    def checkpoints(self) -> list[int]:
+        """Steps whose state is on disk, ascending."""
+        return sorted(int(path.stem[5:]) for path in (self.path / "checkpoints").glob("step-*.safetensors"))
 
     def manifest(self) -> dict[str, Any]:
         """Raises InputError when the manifest cannot be read."""
@@ -66,22 +105,14 @@ class RunFolder:
         metrics = Metrics()
         if not self.metrics_path.exists():
             return metrics
+        place: int | None = None
         for line in self.metrics_path.read_bytes().split(b"\n"):
             if not line:
                 continue
             try:
-                record = json.loads(line)
-                kind, step = record["kind"], int(record["step"])
+                place = metrics.take(json.loads(line), place)
             except (ValueError, KeyError, TypeError):
                 metrics.dropped += 1
-                continue
-            if kind == "train":
-                metrics.repeated += step in metrics.train
-                metrics.train[step] = record
-            elif kind == "eval":
-                metrics.evals[step] = record
-            elif kind == "diverged":
-                metrics.diverged = step
         return metrics
 
     def open_log(self) -> "MetricsLog":
@@ -89,13 +120,14 @@ class RunFolder:
 
 
 class MetricsLog:
-    """Appends records to a metrics file; a torn last line of an earlier process is closed off first."""
+    """Appends records to a metrics file, a write a line; a torn last line of an earlier process is closed off first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab")  # noqa: SIM115 (closed by __exit__)
+            # unbuffered: what a killed process had trained stays told, and so does what it wasted
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by __exit__)
             if self._file.tell():
                 with open(path, "rb") as file:
                     file.seek(-1, os.SEEK_END)
@@ -113,7 +145,6 @@ class MetricsLog:
     def flush(self) -> None:
         """Down to the disk."""
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise disk_problem(self._path, error) from error

@@ -30,12 +30,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_a_full_disk_under_the_metrics_is_one_sentence() -> None:
-    log = MetricsLog(FULL)
-    log.append("train", {"step": 1})
-    with pytest.raises(EnvironmentProblem, match="no space left on the disk"):
-        log.flush()
-    with pytest.raises(EnvironmentProblem, match="no space left"):
-        log.__exit__()
+    with MetricsLog(FULL) as log, pytest.raises(EnvironmentProblem, match="no space left on the disk"):
+        log.append("train", {"step": 1})
 
 
 def test_a_folder_that_may_not_be_written_is_one_sentence(
@@ -62,7 +58,25 @@ def test_torn_lines_are_counted_and_later_records_win(tmp_path: Path) -> None:
     metrics = run.read_metrics()
     assert sorted(metrics.train) == [10, 20]
     assert list(metrics.evals) == [20]
-    assert (metrics.dropped, metrics.repeated) == (1, 1)
+    assert metrics.dropped == 1
+
+
+def test_what_an_interruption_wasted_is_counted(tmp_path: Path) -> None:
+    """Killed at 30, gone on from 10, killed at 45, gone on from 40: 20 + 5 updates were trained twice."""
+    run = RunFolder(tmp_path)
+    steps = {"a": (0, [10, 20, 30]), "b": (10, [20, 30, 40, 45]), "c": (40, [50, 60])}
+    for first, records in steps.values():
+        with run.open_log() as log:
+            log.append("begin", {"step": first})
+            before = first
+            for step in records:
+                log.append("train", {"step": step, "loss": 3.0, "seconds": (step - before) / 10})
+                before = step
+    metrics = run.read_metrics()
+    assert (metrics.begins, metrics.wasted) == (3, 25)
+    assert metrics.wasted_seconds == pytest.approx(2.5)
+    assert metrics.seconds == pytest.approx(6.0 + 2.5)
+    assert max(metrics.train) == 60
 
 
 @pytest.mark.parametrize(
