@@ -220,13 +220,12 @@ def _of_study(study: Any) -> tuple[str, float, pd.DataFrame]:
             "trunks": 1,
             "horizons": len(trunk.branches),
         }
-        row |= {
-            f"{part}_tokens": float(getattr(spent, f"{part}_steps") * trunk.batch_tokens) for part in _PARTS
-        }
-        for way in ("", "_exact"):
-            row |= {f"{part}_flops{way}": getattr(spent, f"{part}_flops{way}") for part in _PARTS}
+        for part in _PARTS:
+            own = getattr(spent, part)
+            row |= {f"{part}_tokens": float(own.tokens), f"{part}_flops": own.flops}
+            row[f"{part}_flops_exact"] = own.flops_exact
         rows.append(row)
-    return study.title or name, study.schedule.decay_share, pd.DataFrame(rows)
+    return study.title or name, study.recipes[0][2].share, pd.DataFrame(rows)
 
 
 def _of_numbers(

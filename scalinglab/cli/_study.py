@@ -125,7 +125,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
                     "of_tokens": end * one.batch_tokens,
                     "state": state,
                     "loss": sum(sets) / len(sets) if sets else None,
-                    "steps_repeated": metrics.repeated,
+                    "steps_wasted": metrics.wasted,
                     "lines_dropped": metrics.dropped,
                 }
             )

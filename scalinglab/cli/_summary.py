@@ -12,7 +12,7 @@ from scalinglab.analysis import Estimate, count_text
 from scalinglab.cli._console import console
 from scalinglab.experiments.ladder_report import LadderReport
 from scalinglab.fitting import Fit, Status
-from scalinglab.ladder import total
+from scalinglab.ladder import Cost, total
 from scalinglab.sweep import Swept
 
 
@@ -222,19 +222,31 @@ def print_ledger(swept: Swept) -> None:
     shown = table(
         "Cost of the ladder (exact FLOPs, as trained)",
         "size", "trunk", "branches", "from scratch", "saved",
-        caption="Saved: how many times dearer the same points are, each trained from scratch.",
+        caption="Saved: how many times dearer the same points are, each trained from scratch."
+        + _wasted(swept.trained[-1]),
     )  # fmt: skip
     sizes = list(dict.fromkeys(cost.size for cost in swept.trained))
     for size in sizes:
         cost = total([one for one in swept.trained if one.size == size])
         shown.add_row(
             size,
-            f"{cost.trunk_flops_exact:.2e}",
-            f"{cost.branch_flops_exact:.2e}",
-            f"{cost.scratch_flops_exact:.2e}",
-            f"{cost.ratio_exact:.2f}x" if cost.trunk_flops_exact + cost.branch_flops_exact else "",
+            f"{cost.trunk.flops_exact:.2e}",
+            f"{cost.branch.flops_exact:.2e}",
+            f"{cost.scratch.flops_exact:.2e}",
+            f"{cost.ratio_exact:.2f}x" if cost.ladder.flops_exact else "",
         )
     console.print(shown)
+
+
+def _wasted(cost: Cost) -> str:
+    """What interruptions made train again, as part of a caption."""
+    if not cost.wasted.steps:
+        return ""
+    share = cost.wasted.flops_exact / cost.ladder.flops_exact
+    return (
+        f" Interruptions made {cost.wasted.steps:,} updates train again: {cost.wasted.flops_exact:.2e} FLOPs beside "
+        f"the above, {share:.1%}."
+    )
 
 
 def summary_json(swept: Swept, report: LadderReport) -> dict[str, Any]:
@@ -283,10 +295,9 @@ def summary_json(swept: Swept, report: LadderReport) -> dict[str, Any]:
             "exponential": report.continual.exponential.constants,
         },
         "ledger": [
-            {"size": cost.size, "ratio": cost.ratio, "ratio_exact": cost.ratio_exact}
-            | {key: getattr(cost, key) for key in cost.__dataclass_fields__ if key != "size"}
+            {"size": cost.size, "ratio": cost.ratio, "ratio_exact": cost.ratio_exact} | cost.flat()
             for cost in swept.trained
-            if cost.trunk_steps
+            if cost.trunk.steps
         ],
         "notes": [*swept.notes, *report.notes],
     }

@@ -1,12 +1,30 @@
-"""A study turned into runs, and what they cost before and after they are trained."""
+"""A study turned into runs: what is trained once, what forks from it, and where each is measured."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from scalinglab.errors import InputError
-from scalinglab.ladder.schedule import WSD, Decay
+from scalinglab.ladder.batches import Batches
+from scalinglab.ladder.decay import Decay
+from scalinglab.ladder.from_scratch import Constant, Cosine, CosineLoop, Linear, Noam
+from scalinglab.ladder.presets import DecaySpec
+from scalinglab.ladder.schedule import WSD, WSDS, Schedule
 from scalinglab.ladder.shapes import Shape
-from scalinglab.ladder.study import Study
+from scalinglab.ladder.study import Branches, Full, Study
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a branch does otherwise than its trunk; None where it goes on alike."""
+
+    weight_decay: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    clip: float | None = None
+    weights: tuple[tuple[str, float], ...] | None = None
+    """Source name and weight, of those that are drawn from."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +34,19 @@ class Branch:
     fork: int
     end: int
     schedule: WSD
+    batches: Batches
+    """The trunk's up to the fork."""
+    recipe: str = ""
+    changes: Changes = Changes()
 
     @property
     def steps(self) -> int:
         return self.end - self.fork
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the decay alone."""
+        return self.batches.tokens_at(self.end) - self.batches.tokens_at(self.fork)
 
 
 @dataclass(frozen=True)
@@ -28,9 +55,15 @@ class Trunk:
 
     shape: Shape
     seed: int
-    batch_tokens: int
-    schedule: WSD
+    batches: Batches
+    schedule: Schedule
     branches: tuple[Branch, ...]
+    checkpoints: tuple[int, ...] = ()
+    """Further steps whose state is kept."""
+
+    @property
+    def label(self) -> str:
+        return self.shape.name
 
     @property
     def forks(self) -> list[int]:
@@ -38,101 +71,168 @@ class Trunk:
 
     @property
     def steps(self) -> int:
-        """The trunk ends at its furthest fork: nothing needs it beyond."""
-        return self.forks[-1]
+        """The trunk ends at its furthest fork: nothing needs it beyond, unless the study says so."""
+        return max([*self.forks, *self.checkpoints])
 
     @property
-    def evaluations(self) -> list[int]:
-        """Where the trunk is measured: at its forks, and at the branches' ends that it reaches."""
-        ends = {branch.end for branch in self.branches if branch.end < self.steps}
-        return sorted(ends.union(self.forks))
+    def stations(self) -> list[int]:
+        """Where the trunk is measured and kept: its forks, and the branches' ends that it reaches."""
+        seen = {branch.batches.tokens_at(branch.end) for branch in self.branches}
+        ends = {self.batches.step_at(tokens) for tokens in seen} - {None}
+        reached = {end for end in ends if end is not None and end < self.steps}
+        return sorted({*reached, *self.forks, *self.checkpoints})
+
+    def horizon(self, branch: Branch) -> int:
+        """Tokens at a branch's end."""
+        return branch.batches.tokens_at(branch.end)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A model trained from scratch under a schedule of its own, finished at each of `ends`."""
+
+    shape: Shape
+    seed: int
+    batches: Batches
+    schedule: Schedule
+    ends: tuple[int, ...]
+    recipe: str
+    branches: tuple[Branch, ...] = field(default=(), init=False)
+
+    @property
+    def label(self) -> str:
+        return f"{self.shape.name} {self.recipe}"
+
+    @property
+    def steps(self) -> int:
+        return self.ends[-1]
+
+    @property
+    def stations(self) -> list[int]:
+        return list(self.ends)
 
 
 def plan(study: Study) -> list[Trunk]:
     """The trunks of a study with their branches, smallest size first.
 
     A branch of S updates decays over its last round(share·S), at least one. Raises InputError when
-    a fork would lie inside the warmup.
+    a fork would lie inside the warmup, or a horizon between two updates.
     """
-    batch, spec = study.training.batch_tokens, study.schedule
-    warmup = -(-spec.warmup_tokens // batch)
+    batches = study_batches(study)
+    warmup = -(-study.schedule.warmup_tokens // study.training.batch_tokens)
     trunks = []
     for size in study.ladder.sizes:
         shape = study.shape(size)
         for seed, horizons in study.trunks(size):
             branches = []
-            for tokens in horizons:
-                end = tokens // batch
-                decay = max(1, round(spec.decay_share * end))
-                if decay == end:
-                    raise InputError(
-                        f"horizon {tokens} of size {size.name!r} leaves no update before its decay"
+            for entry, given, spec in study.recipes:
+                if entry is not None and not entry.applies(size.label, seed):
+                    continue
+                for tokens in horizons if entry is None or entry.horizons is None else entry.horizons:
+                    branches.append(
+                        _branch(entry, spec, given.half_life_tokens, tokens, batches, warmup, size.label)
                     )
-                schedule = WSD(warmup, Decay(spec.decay, end - decay, decay, spec.floor))
-                branches.append(Branch(end - decay, end, schedule))
-            trunks.append(Trunk(shape, seed, batch, WSD(warmup), tuple(branches)))
+            kept = tuple(
+                _step(tokens, batches, "checkpoint", size.label) for tokens in study.ladder.checkpoints
+            )
+            if not branches and not kept:
+                continue
+            trunks.append(Trunk(shape, seed, batches, WSD(warmup), tuple(branches), kept))
     return sorted(trunks, key=lambda trunk: (trunk.shape.params, trunk.seed))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Updates and training FLOPs of a ladder: trunks, branches, and the same points from scratch.
-
-    FLOPs are given twice: by 6·N·D with N non-embedding, and as executed (`Shape.flops_exact`).
-    """
-
-    size: str
-    trunk_steps: int
-    branch_steps: int
-    scratch_steps: int
-    trunk_flops: float
-    branch_flops: float
-    scratch_flops: float
-    trunk_flops_exact: float
-    branch_flops_exact: float
-    scratch_flops_exact: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times more the same points cost when each is trained from scratch."""
-        return self.scratch_flops / (self.trunk_flops + self.branch_flops)
-
-    @property
-    def ratio_exact(self) -> float:
-        return self.scratch_flops_exact / (self.trunk_flops_exact + self.branch_flops_exact)
+def plan_full(study: Study) -> list[Scratch]:
+    """The runs that a study trains from scratch to compare with, smallest size first."""
+    batches = study_batches(study)
+    warmup = -(-study.schedule.warmup_tokens // study.training.batch_tokens)
+    found = []
+    for size in study.ladder.sizes:
+        shape = study.shape(size)
+        for seed, horizons in study.trunks(size):
+            for entry in study.full:
+                if not entry.applies(size.label, seed):
+                    continue
+                tokens = horizons if entry.horizons is None else sorted(entry.horizons)
+                ends = [_step(each, batches, "horizon", size.label) for each in tokens]
+                for schedule, its_ends in _whole_schedules(entry, ends, warmup, study.schedule.spec()):
+                    found.append(Scratch(shape, seed, batches, schedule, its_ends, entry.name))
+    return sorted(found, key=lambda run: (run.shape.params, run.seed))
 
 
-def trunk_cost(
-    trunk: Trunk,
-    trunk_steps: int | None = None,
-    branch_steps: int | None = None,
-    scratch_steps: int | None = None,
-) -> Cost:
-    """Cost of one trunk and its branches; the steps really trained, and reached, may be given instead.
-
-    Planned: WSD costs the furthest fork + Σ decay_i, from scratch Σ end_i, in whole updates.
-    """
-    steps = trunk.steps if trunk_steps is None else trunk_steps
-    forked = sum(b.steps for b in trunk.branches) if branch_steps is None else branch_steps
-    scratch = sum(b.end for b in trunk.branches) if scratch_steps is None else scratch_steps
-    per_step = trunk.batch_tokens * trunk.shape.flops_6n()
-    exact = trunk.batch_tokens * trunk.shape.flops_exact()
-    return Cost(
-        trunk.shape.name,
-        steps, forked, scratch,
-        steps * per_step, forked * per_step, scratch * per_step,
-        steps * exact, forked * exact, scratch * exact,
-    )  # fmt: skip
+def study_batches(study: Study) -> Batches:
+    """The trunks' batches. Raises InputError when the ramp begins between two updates."""
+    batches = Batches(study.training.batch_tokens)
+    for i, entry in enumerate(study.training.batch_ramp):
+        step = _step(entry.from_tokens, batches, f"training.batch_ramp[{i}].from_tokens", "")
+        batches = Batches(batches.tokens, (*batches.ramp, (step, entry.batch_tokens)))
+    return batches
 
 
-def total(costs: Iterable[Cost]) -> Cost:
-    """The sum of several costs."""
-    rows = list(costs)
-    counts = [field for field in Cost.__dataclass_fields__ if field != "size"]
-    return Cost("all", **{field: sum(getattr(row, field) for row in rows) for field in counts})
+def _branch(
+    entry: Branches | None,
+    spec: DecaySpec,
+    half_life_tokens: int | None,
+    tokens: int,
+    trunk: Batches,
+    warmup: int,
+    size: str,
+) -> Branch:
+    """The branch of one recipe that ends at `tokens`."""
+    recipe, own = ("", None) if entry is None else (entry.name, entry.batch_tokens)
+    if own is None:
+        end = _step(tokens, trunk, "horizon", size)
+        fork = end - max(1, round(spec.share * end))
+        if trunk.ramp:  # a share of tokens is not one of updates
+            fork = min(trunk.nearest_step(round((1.0 - spec.share) * tokens)), end - 1)
+        batches = trunk
+    else:
+        # the fork lies between two updates of the trunk, and whole batches of the branch follow it
+        unit = math.lcm(trunk.at(trunk.nearest_step(tokens)), own)
+        length = max(1, round(spec.share * tokens / unit)) * unit
+        fork = _step(tokens - length, trunk, f"fork of recipe {recipe} to {tokens}", size)
+        end = fork + length // own
+        batches = trunk.forked(fork, own)
+    if fork < 1:
+        raise InputError(f"horizon {tokens} of size {size!r} leaves no update before its decay")
+    half_life = None if half_life_tokens is None else half_life_tokens / batches.at(fork)
+    schedule = WSD(warmup, Decay(spec.shape, fork, end - fork, spec.floor, half_life))
+    return Branch(fork, end, schedule, batches, recipe, _changes(entry))
 
 
-def ledger(trunks: Iterable[Trunk]) -> list[Cost]:
-    """What a plan costs, a row each trunk and the sum last."""
-    rows = [trunk_cost(trunk) for trunk in trunks]
-    return [*rows, total(rows)]
+def _changes(entry: Branches | None) -> Changes:
+    if entry is None:
+        return Changes()
+    weights = entry.weights and tuple((name, weight) for name, weight in entry.weights.items() if weight > 0)
+    return Changes(entry.weight_decay, entry.beta1, entry.beta2, entry.clip, weights or None)
+
+
+def _whole_schedules(
+    entry: Full, ends: list[int], warmup: int, spec: DecaySpec
+) -> Iterator[tuple[Schedule, tuple[int, ...]]]:
+    """The schedules of an entry, each with the steps at which a model of it is finished."""
+    if entry.schedule == "constant":
+        yield Constant(warmup), tuple(ends)
+    elif entry.schedule == "noam":
+        yield Noam(warmup), tuple(ends)
+    elif entry.schedule == "wsd-s":
+        yield WSDS(warmup, tuple(spec.decay(end) for end in ends)), tuple(ends)
+    else:
+        kind: Any = {"cosine": Cosine, "cosine-loop": CosineLoop, "linear": Linear}[entry.schedule]
+        own = {} if entry.floor is None else {"floor": entry.floor}
+        for end in ends:
+            yield kind(warmup, max(1, round(entry.period_share * end)), **own), (end,)
+
+
+def _step(tokens: int, batches: Batches, what: str, size: str) -> int:
+    """The update after which so many tokens are seen. Raises InputError naming the nearest."""
+    step = batches.step_at(tokens)
+    if step is None or step < 1:
+        near = batches.nearest_step(tokens)
+        below = near if batches.tokens_at(near) < tokens else near - 1
+        choices = [batches.tokens_at(each) for each in (below, below + 1) if each > 0]
+        where = f" of size {size!r}" if size else ""
+        raise InputError(
+            f"{what} {tokens}{where} is not a whole number of batches of {batches.at(max(below, 0))} tokens; "
+            f"the nearest {'is' if len(choices) == 1 else 'are'} {' and '.join(map(str, choices))}"
+        )
+    return step

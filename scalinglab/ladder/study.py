@@ -1,19 +1,21 @@
-"""The study file: everything that decides what is trained, checked key by key."""
+"""The study file: everything that decides what is trained. `study_file` reads and checks one."""
 
-import difflib
-import tomllib
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from scalinglab.errors import InputError
 from scalinglab.ladder import identity
-from scalinglab.ladder.schedule import DECAYS
+from scalinglab.ladder.named_shapes import BYTES, named_shape
+from scalinglab.ladder.presets import PRESETS, DecaySpec
 from scalinglab.ladder.shapes import Shape
 
 Positive = Annotated[int, Field(gt=0)]
 Tokens = Annotated[int, Field(gt=0, description="tokens")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")]
+Seed = Annotated[int, Field(ge=0)]
 
 
 class _Section(BaseModel):
@@ -26,7 +28,8 @@ class Source(_Section):
 
     name: str | None = None
     path: str | None = None
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Share of the trunk's samples, relative to the others'; 0 for a source that only branches use."""
 
 
 class Data(_Section):
@@ -43,28 +46,95 @@ class Model(_Section):
     parametrisation: Literal["minicpm", "standard"] = "minicpm"
     width_base: Positive = 40
     """d_base, where MiniCPM's scaling equals the base model; near the ladder's middle width."""
+    scale_emb: Annotated[float, Field(gt=0)] = 12.0
+    scale_depth: Annotated[float, Field(gt=0)] = 1.4
+    init_std: Annotated[float, Field(gt=0)] = 0.1
+    embedding_as: Literal["vector", "matrix"] = "vector"
+    """Whether embedding and head keep their own spread and rate as the width grows, or follow the matrices."""
+
+
+class Ramp(_Section):
+    from_tokens: Tokens
+    batch_tokens: Tokens
 
 
 class Training(_Section):
     batch_tokens: Tokens
     lr: Annotated[float, Field(gt=0)]
     """Peak learning rate of the matrices at width d_base."""
+    batch_ramp: list[Ramp] = []
+    """Batches of the trunk from later tokens on, instead of batch_tokens."""
+    optimiser: Literal["adamw", "muon"] = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient over all parameters."""
+    compile: bool = False
+    """Compile each size before it trains: faster from long runs on, and other bits than uncompiled."""
 
 
-class Schedule(_Section):
-    warmup_tokens: Annotated[int, Field(ge=0)]
-    decay: str = "1-sqrt"
-    decay_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+class _Decay(_Section):
+    """A decay in shares of a horizon, so that one recipe serves every horizon."""
+
+    preset: Literal["default", "minicpm"] | None = None
+    """Where the keys below are not given."""
+    decay: str | None = None
+    decay_share: Share | None = None
     """Share of a branch's horizon that its decay takes."""
-    floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    floor: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Where the learning rate ends, as a share of its peak."""
+    half_life_tokens: Tokens | None = None
+    """Of an exponential decay; without it the decay reaches its floor at its end."""
+
+    def spec(self, otherwise: DecaySpec = PRESETS["default"]) -> DecaySpec:
+        """The decay, each key that is not given taken from the preset, or from `otherwise`."""
+        base = PRESETS[self.preset] if self.preset else otherwise
+        shape = self.decay or base.shape
+        floor = base.floor if shape == base.shape else 0.0
+        return DecaySpec(
+            shape,
+            base.share if self.decay_share is None else self.decay_share,
+            floor if self.floor is None else self.floor,
+        )
 
 
-Seed = Annotated[int, Field(ge=0)]
+class Schedule(_Decay):
+    warmup_tokens: Annotated[int, Field(ge=0)]
+
+
+class _Where(_Section):
+    """To which part of the ladder an entry applies; all of it where nothing is said."""
+
+    horizons: list[Tokens] | None = None
+    sizes: list[Name] | None = None
+    seeds: list[Seed] | None = None
+
+    def applies(self, size: str, seed: int) -> bool:
+        return (self.sizes is None or size in self.sizes) and (self.seeds is None or seed in self.seeds)
+
+
+class Branches(_Decay, _Where):
+    """One way of decaying: a branch for each horizon. What is not given is the trunk's."""
+
+    name: Name
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    clip: Annotated[float, Field(gt=0)] | None = None
+    batch_tokens: Tokens | None = None
+    weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Source name -> weight during the decay; sources that are not named weigh 0."""
+
+
+class Full(_Where):
+    """Models trained from scratch under a schedule of their own, to compare with the branches."""
+
+    name: Name
+    schedule: Literal["cosine", "cosine-loop", "linear", "noam", "constant", "wsd-s"]
+    period_share: Annotated[float, Field(gt=0)] = 1.0
+    """Of cosine, cosine-loop and linear: T as a share of the horizon."""
+    floor: Annotated[float, Field(ge=0, lt=1)] | None = None
 
 
 class Replicates(_Section):
@@ -74,20 +144,37 @@ class Replicates(_Section):
 
 
 class Size(_Section):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")]
-    width: Positive
-    layers: Positive
-    heads: Positive
-    ff: Positive
+    """A model size: the name of a known shape, or its dimensions."""
+
+    name: Name | None = None
+    shape: str | None = None
+    width: Positive | None = None
+    layers: Positive | None = None
+    heads: Positive | None = None
+    ff: Positive | None = None
+    kv_heads: Positive | None = None
+    """Fewer than heads: grouped-query attention."""
+    tied: bool | None = None
+    """Whether the output head is the embedding; yes by default."""
+    activation: Literal["swiglu", "relu2"] | None = None
     horizons: list[Tokens] | None = None
     """Horizons of this size instead of the ladder's."""
     replicates: Replicates | None = None
     """Further trunks of this size, which differ in their seed alone."""
 
+    @property
+    def label(self) -> str:
+        """The size's name; of a known shape, its last part."""
+        return self.name or str(self.shape).rpartition("-")[2]
+
 
 class Ladder(_Section):
-    horizons: Annotated[list[Tokens], Field(min_length=1)]
+    horizons: list[Tokens] = []
     """Tokens at which branches end, the decay inside; the same for every size makes a grid."""
+    tokens_per_param: list[Annotated[float, Field(gt=0)]] = []
+    """Further horizons, in multiples of a size's N, to the nearest whole batch."""
+    checkpoints: list[Tokens] = []
+    """Further points of the trunks whose state is kept, to fork from later."""
     sizes: Annotated[list[Size], Field(min_length=1)]
 
 
@@ -101,13 +188,45 @@ class Study(_Section):
     model: Model = Model()
     training: Training
     schedule: Schedule
+    branches: list[Branches] = []
+    """Ways of decaying; by default one, that of `schedule`."""
+    full: list[Full] = []
     ladder: Ladder
 
     def shape(self, size: Size) -> Shape:
-        return Shape(size.name, size.width, size.layers, size.heads, size.ff, context=self.data.context)
+        """Raises InputError when the size names no known shape, or leaves a dimension open."""
+        own: dict[str, Any] = {
+            key: getattr(size, key)
+            for key in ("width", "layers", "heads", "ff", "kv_heads", "tied", "activation")
+            if getattr(size, key) is not None
+        }
+        if size.shape is None:
+            missing = [key for key in ("width", "layers", "heads", "ff") if key not in own]
+            if missing or size.name is None:
+                raise InputError(
+                    f"ladder.sizes: size {size.name or '?'} lacks {', '.join(missing) or 'its name'}; give name, "
+                    'width, layers, heads and ff, or shape = "tiny-10k"'
+                )
+            return Shape(name=size.name, context=self.data.context, **own)
+        if own:
+            raise InputError(
+                f"ladder.sizes: size {size.label!r} gives both shape and {', '.join(own)}; give one or the other"
+            )
+        return replace(named_shape(size.shape, vocab=BYTES, context=self.data.context), name=size.label)
+
+    @property
+    def recipes(self) -> list[tuple[Branches | None, _Decay, DecaySpec]]:
+        """The ways of decaying, the first the ladder's own; None where only `schedule` says it."""
+        own = self.schedule.spec()
+        return [(entry, entry, entry.spec(own)) for entry in self.branches] or [(None, self.schedule, own)]
 
     def horizons(self, size: Size) -> list[int]:
-        return sorted(size.horizons if size.horizons is not None else self.ladder.horizons)
+        if size.horizons is not None:
+            return sorted(size.horizons)
+        batch = self.training.batch_tokens
+        params = self.shape(size).params if self.ladder.tokens_per_param else 0
+        scaled = [max(1, round(ratio * params / batch)) * batch for ratio in self.ladder.tokens_per_param]
+        return sorted({*self.ladder.horizons, *scaled} if scaled else self.ladder.horizons)
 
     def trunks(self, size: Size) -> list[tuple[int, list[int]]]:
         """(seed, horizons in tokens) of every trunk of a size."""
@@ -119,106 +238,6 @@ class Study(_Section):
         return found
 
 
-def read_study(path: str | Path) -> Study:
-    """Parse and check a study file.
-
-    Raises InputError naming the file, the key and what was expected there.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a study file"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    try:
-        study = Study.model_validate(raw)
-        _check(study)
-    except ValidationError as error:
-        raise InputError(f"{path}: {_sentence(error)}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return study
-
-
 def differences(old: Study, new: Study) -> list[str]:
     """What two definitions differ in, a line `key: old -> new` each."""
     return identity.differences(old.model_dump(), new.model_dump(), ignore=("title",))
-
-
-def _check(study: Study) -> None:
-    """What holds between keys."""
-    data, batch = study.data, study.training.batch_tokens
-    if bool(data.mix) == bool(data.sources):
-        raise InputError("data: give either `mix` or `sources`")
-    for i, source in enumerate(data.sources):
-        if bool(source.name) == bool(source.path):
-            raise InputError(f"data.sources[{i}]: give either `name` or `path`")
-    if batch % data.context:
-        raise InputError(
-            f"training.batch_tokens: {batch} is not a whole number of sequences of data.context = "
-            f"{data.context} tokens; the nearest are {batch // data.context * data.context or data.context} "
-            f"and {(batch // data.context + 1) * data.context}"
-        )
-    if study.schedule.decay not in DECAYS:
-        raise InputError(
-            f"schedule.decay: {study.schedule.decay!r} is not known; expected one of {', '.join(DECAYS)}"
-        )
-    names = [size.name for size in study.ladder.sizes]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"ladder.sizes: two sizes are named {name!r}; a name must be used once")
-    for size in study.ladder.sizes:
-        study.shape(size)
-        for tokens in {tokens for _, horizons in study.trunks(size) for tokens in horizons}:
-            if tokens % batch:
-                raise InputError(
-                    f"ladder horizon {tokens} of size {size.name!r} is not a whole number of batches of "
-                    f"{batch} tokens; the nearest are {tokens // batch * batch or batch} and "
-                    f"{(tokens // batch + 1) * batch}"
-                )
-        for _, horizons in study.trunks(size):
-            if len(set(horizons)) < len(horizons):
-                raise InputError(f"ladder: size {size.name!r} names a horizon twice")
-        seeds = [seed for seed, _ in study.trunks(size)]
-        if len(set(seeds)) < len(seeds):
-            raise InputError(f"ladder: size {size.name!r} has two trunks of one seed; seeds are {seeds}")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first complaint of pydantic, as a sentence a study's author understands."""
-    # a key that is not known comes first: it is often the misspelling of one that is then missing
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    place = ""
-    for part in first["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
-    more = len(error.errors()) - 1
-    tail = f" (and {more} more)" if more else ""
-    if first["type"] == "extra_forbidden":
-        known = _keys_beside(first["loc"])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
-        return f"key `{place}` is not a key of a study; {hint}{tail}"
-    if first["type"] == "missing":
-        return f"key `{place}` is missing{tail}"
-    wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"key `{place}` = {first['input']!r}: expected {wanted}{tail}"
-
-
-def _keys_beside(loc: tuple[Any, ...]) -> list[str]:
-    """The keys that are known where an unknown one was found."""
-    section: type[BaseModel] = Study
-    for part in loc[:-1]:
-        if isinstance(part, int):
-            continue
-        inner: Any = section.model_fields[part].annotation
-        for candidate in (inner, *getattr(inner, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                section = candidate
-    return list(section.model_fields)

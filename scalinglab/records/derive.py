@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scalinglab.records.files import write_atomic
-from scalinglab.records.store import RunFolder, StudyFolder
+from scalinglab.records.store import StudyFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,25 +24,25 @@ class Derived:
     notes: tuple[str, ...]
 
 
-def derive_table(folder: StudyFolder, write: bool = True, only: Collection[str] | None = None) -> Derived:
+def derive_table(folder: StudyFolder, write: bool = True) -> Derived:
     """One row per measured point x eval set; a trunk's points are undecayed and marked `trunk`.
 
-    only: ids of the runs to take, by default all there are. What lies beyond a divergence is left out and
-    named in the notes, as are torn lines. Raises InputError when a manifest cannot be read.
+    What lies beyond a divergence is left out and named in the notes, as are torn lines. Raises InputError when a
+    manifest cannot be read.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     notes = []
     for run in folder.runs():
-        if only is not None and run.path.name not in only:
-            continue
         manifest, metrics = run.manifest(), run.read_metrics()
         if metrics.dropped:
             count = f"{metrics.dropped} torn line{'s' * (metrics.dropped > 1)}"
             notes.append(f"{run.metrics_path}: {count} dropped; no finished record is lost")
         if metrics.diverged is not None:
-            notes.append(f"{manifest['id']} diverged at step {metrics.diverged} and is left out from there")
+            notes.append(
+                f"{manifest['id']} diverged at step {metrics.diverged} ({metrics.reason}) and is left out from there"
+            )
         for step in sorted(metrics.evals):
             if metrics.diverged is not None and step >= metrics.diverged:
                 continue
@@ -61,7 +60,7 @@ def derive_table(folder: StudyFolder, write: bool = True, only: Collection[str] 
 
 def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, Any]]:
     counts, definition = manifest["counts"], manifest["definition"]
-    decay = definition["schedule"]["decay"]
+    schedule, decay_share = _schedule(manifest, record)
     tokens = float(record["tokens"])
     common = {
         "run_id": manifest["id"],
@@ -79,11 +78,12 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
         "seed": definition["seed"],
         "lr": definition["lr"],
         "batch_tokens": definition["batch_tokens"],
-        "schedule": f"wsd-{decay['shape']}" if decay else "constant",
-        "decay_share": decay["steps"] / (decay["start"] + decay["steps"]) if decay else 0.0,
+        "schedule": schedule,
+        "decay_share": decay_share,
+        "recipe": manifest.get("recipe") or schedule,
         "max_epochs": max(record["epochs"].values()),
     }
-    sets = {name: (found["loss"], found["se"]) for name, found in record["sets"].items()}
+    sets = {name: _per_byte(found) for name, found in record["sets"].items()}
     if len(sets) > 1:
         loss = sum(loss for loss, _ in sets.values()) / len(sets)
         sets[AVERAGE] = (loss, math.sqrt(sum(se**2 for _, se in sets.values())) / len(sets))
@@ -93,7 +93,17 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
     ]
 
 
-def trained_steps(run: RunFolder) -> int:
-    """Updates of a run that its metrics show, each counted once."""
-    steps = run.read_metrics().train
-    return max(steps) - int(run.manifest()["start"]) if steps else 0
+def _schedule(manifest: dict[str, Any], record: dict[str, Any]) -> tuple[str, float]:
+    """Its name, and the share of tokens spent in the decay up to a measurement."""
+    if "schedule_name" in manifest:
+        return manifest["schedule_name"], float(record["decay_share"])
+    decay = manifest["definition"]["schedule"]["decay"]  # records of the first version
+    if not decay:
+        return "constant", 0.0
+    return f"wsd-{decay['shape']}", decay["steps"] / (decay["start"] + decay["steps"])
+
+
+def _per_byte(found: dict[str, Any]) -> tuple[float, float]:
+    """Loss and its standard error in nats per byte; records without a count of bytes are of byte tokens."""
+    tokens_per_byte = found["tokens"] / found.get("bytes", found["tokens"])
+    return found["loss"] * tokens_per_byte, found["se"] * tokens_per_byte

@@ -10,6 +10,8 @@ runs/<study>/table.csv              derived from the above, at any time
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,40 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / "manifest.json", manifest)
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time may train a run. Raises InputError when another does."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.lock_path)
+        try:
+            self.lock_path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{self.path}: another process is training this run; wait for it") from None
+        except OSError as error:
+            raise disk_problem(self.lock_path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some process is training the run now."""
+        if not self.lock_path.exists():
+            return False
+        try:
+            with self.locked():
+                return False
+        except InputError:
+            return True
+
+    def sweep_up(self) -> None:
+        """Remove what a killed process left half written. For the holder of the lock."""
+        for leftover in self.path.glob("**/.*.tmp"):
+            leftover.unlink(missing_ok=True)
+
     def read_metrics(self) -> Metrics:
         metrics = Metrics()
         if not self.metrics_path.exists():
@@ -179,6 +215,11 @@ class StudyFolder:
 
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.path / run_id)
+
+    def find(self, prefix: str) -> list[str]:
+        """Ids of the runs whose id begins so; a whole id stands for itself."""
+        ids = [run.path.name for run in self.runs()]
+        return [prefix] if prefix in ids else [each for each in ids if each.startswith(prefix)]
 
     def runs(self) -> list[RunFolder]:
         """Every run that has a manifest, by name."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from scalinglab.ladder import Study, Trunk, plan
-from scalinglab.ladder.definition import Run, trunk_run
+from scalinglab.ladder import Scratch, Study, Trunk, plan, plan_full
+from scalinglab.ladder.definition import Run, Weights, root_run, run_of
 from scalinglab.records.store import StudyFolder
 
 _STEP_OVERHEAD = 0.35e9
@@ -20,6 +21,10 @@ class Task:
     end: int
     source: tuple[str, int] | None
     """(run id, step) of the checkpoint, None for fresh weights."""
+    recipe: str = ""
+    """The study's name for this way of training, where it has several."""
+    origin: Literal["study", "command"] = "study"
+    """Whether the study file asks for the run, or `fork` did."""
 
     @property
     def id(self) -> str:
@@ -31,43 +36,77 @@ class Task:
         return f"{self.source[0]}@{self.source[1]}" if self.source else None
 
     @property
+    def tokens(self) -> int:
+        """Tokens that it trains on."""
+        batches = self.run.batches
+        return batches.tokens_at(self.end) - batches.tokens_at(self.start)
+
+    @property
     def cost(self) -> float:
         """Work in FLOPs, the fixed cost of an update counted in."""
-        return (self.end - self.start) * self.cost_per_step
+        return (self.end - self.start) * _STEP_OVERHEAD + self.tokens * self.run.shape.flops_exact()
 
     @property
     def cost_per_step(self) -> float:
-        return _STEP_OVERHEAD + self.run.batch_tokens * self.run.shape.flops_exact()
+        return self.cost / max(1, self.end - self.start)
 
 
 @dataclass(frozen=True)
 class PlannedTrunk:
-    """A planned trunk with the definitions of its runs on a given corpus."""
+    """A planned trunk, or run from scratch, with the definitions of its runs on a given corpus."""
 
-    plan: Trunk
+    plan: Trunk | Scratch
     run: Run
 
     @property
     def branches(self) -> list[Run]:
         return [self.run.branch(branch) for branch in self.plan.branches]
 
+    @property
+    def runs(self) -> list[Run]:
+        """The trunk, then its branches."""
+        return [self.run, *self.branches]
 
-def planned_trunks(study: Study, data: str, weights: tuple[tuple[str, float], ...]) -> list[PlannedTrunk]:
-    """Every trunk of a study, its runs identified by their content."""
-    return [PlannedTrunk(trunk, trunk_run(study, trunk, data, weights)) for trunk in plan(study)]
+
+def planned_trunks(study: Study, data: str, weights: Weights) -> list[PlannedTrunk]:
+    """Every trunk of a study, then what it trains from scratch, each run identified by its content."""
+    roots: list[Trunk | Scratch] = [*plan(study), *plan_full(study)]
+    return [PlannedTrunk(root, root_run(study, root, data, weights)) for root in roots]
 
 
 def tasks(trunks: Iterable[PlannedTrunk]) -> list[Task]:
     """All tasks, each after the one it needs."""
     found = []
     for trunk in trunks:
+        recipe = trunk.plan.recipe if isinstance(trunk.plan, Scratch) else ""
         source: tuple[str, int] | None = None
-        for station in trunk.plan.evaluations:
-            found.append(Task(trunk.run, source[1] if source else 0, station, source))
+        for station in trunk.plan.stations:
+            found.append(Task(trunk.run, source[1] if source else 0, station, source, recipe))
             source = (trunk.run.id, station)
-        for run in trunk.branches:
-            found.append(Task(run, run.start, run.end, (trunk.run.id, run.start)))
+        for planned, run in zip(trunk.plan.branches, trunk.branches, strict=True):
+            found.append(Task(run, run.start, run.end, (trunk.run.id, run.start), planned.recipe))
     return found
+
+
+def forked(folder: StudyFolder, known: Iterable[str] = ()) -> list[Task]:
+    """The branches in a folder that `fork` began, those left out that the study itself asks for (`known` ids)."""
+    found, skip = [], set(known)
+    for run in folder.runs():
+        manifest = run.manifest()
+        if (
+            manifest.get("origin") == "command"
+            and manifest["kind"] == "branch"
+            and manifest["id"] not in skip
+        ):
+            found.append(
+                fork_task(run_of(manifest["definition"], manifest["size"]), manifest.get("recipe", ""))
+            )
+    return found
+
+
+def fork_task(run: Run, recipe: str = "") -> Task:
+    """The one task of a branch that `fork` asks for."""
+    return Task(run, run.start, run.end, (str(run.parent), run.start), recipe, "command")
 
 
 def outstanding(all_tasks: Sequence[Task], folder: StudyFolder) -> list[Task]:

@@ -2,23 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from scalinglab import corpus
-from scalinglab.errors import EnvironmentProblem, InputError, StudyConflict
-from scalinglab.ladder import Cost, Study, differences, read_study, total, trunk_cost
-from scalinglab.ladder.definition import MATHS
-from scalinglab.records.derive import AVERAGE, derive_table, trained_steps
+from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder import Cost, Scratch, Spent, Study, read_study, scratch_cost, total, trunk_cost
+from scalinglab.ladder.definition import Run
+from scalinglab.records.derive import derive_table
 from scalinglab.records.files import disk_problem, write_atomic, write_json
-from scalinglab.records.store import StudyFolder, read_json
+from scalinglab.records.store import Metrics, StudyFolder, read_json
+from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
-from scalinglab.sweep.graph import PlannedTrunk, Task, outstanding, planned_trunks, tasks
+from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
+from scalinglab.sweep.text import Progress, study_text, text_files, text_weights
 
 
 @dataclass
@@ -46,17 +47,21 @@ class Swept:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(study_path: Path, out: Path, progress: Callable[[str, int, int], None] | None = None) -> Prepared:
+def prepare(study_path: Path, out: Path, progress: Progress | None = None) -> Prepared:
     """Read the study, get its text and list what is still to be trained. Trains nothing.
 
-    Raises StudyConflict when `out` holds runs of another definition or text.
+    Branches that `fork` began and did not end belong to it. Raises StudyConflict when `out` holds runs that the study
+    does not ask for, or of other text or maths.
     """
     study = read_study(study_path)
     folder = StudyFolder(out)
-    _same_study(study, folder)
-    texts = _texts(study, study_path, folder, progress)
-    trunks = planned_trunks(study, texts.fingerprint, _weights(study, texts.names))
-    all_tasks = tasks(trunks)
+    check_maths(folder)
+    check_data(study, folder)
+    texts = study_text(study, study_path, folder, progress)
+    trunks = planned_trunks(study, texts.fingerprint, text_weights(study, texts.names))
+    ids = [run.id for trunk in trunks for run in trunk.runs]
+    check_runs(study, ids, folder)
+    all_tasks = [*tasks(trunks), *forked(folder, ids)]
     return Prepared(study, folder, texts, trunks, all_tasks, outstanding(all_tasks, folder))
 
 
@@ -65,39 +70,78 @@ def run(
 ) -> Swept:
     """Train what is missing and derive the table. A second call finds nothing to do."""
     folder, texts, outcome = prepared.folder, prepared.texts, Outcome()
+    planned = [run.id for trunk in prepared.trunks for run in trunk.runs]
     if prepared.todo:
         _disk(prepared)
         with _locked(folder.path):
             # another process may have been here since `prepare`
-            _same_study(prepared.study, folder)
-            _same_text(texts, folder)
-            for leftover in folder.path.glob("**/.*.tmp"):
-                leftover.unlink()
-            if not folder.study_path.exists():
-                write_atomic(folder.study_path, study_path.read_text("utf-8"))
-            if not folder.data_path.exists():
-                write_json(folder.data_path, {"fingerprint": texts.fingerprint, "sources": texts.summary()})
-            streams = {
-                name: (
-                    Path(str(texts.train[name].filename)),  # type: ignore[attr-defined]
-                    Path(str(texts.heldout[name].filename)),  # type: ignore[attr-defined]
-                )
-                for name in texts.names
-            }
+            check_runs(prepared.study, planned, folder)
+            check_text(texts.fingerprint, folder)
+            _write_study(folder, study_path, texts)
             todo = outstanding(prepared.tasks, folder)
-            outcome = run_tasks(todo, folder.path, streams, workers or cores(), watch or (lambda event: None))
-    ids = {run.id for trunk in prepared.trunks for run in (trunk.run, *trunk.branches)}
-    derived = derive_table(folder, write=not outcome.stopped, only=ids)
-    planned = [trunk_cost(trunk.plan) for trunk in prepared.trunks]
-    trained = [_trained(trunk, folder) for trunk in prepared.trunks]
+            outcome = run_tasks(
+                todo, folder.path, text_files(texts), workers or cores(), watch or (lambda event: None)
+            )
+    derived = derive_table(folder, write=not outcome.stopped)
+    costs, spent = study_costs(prepared.trunks), trained_costs(prepared.trunks, folder)
     return Swept(
         prepared,
         derived.table,
-        [*planned, total(planned)],
-        [*trained, total(trained)],
+        [*costs, total(costs)],
+        [*spent, total(spent)],
         outcome,
         [*texts.notes, *derived.notes, *_repeats(derived.table)],
     )
+
+
+def _write_study(folder: StudyFolder, study_path: Path, texts: corpus.Corpus) -> None:
+    """The definition as the user wrote it, and which text it means."""
+    written = study_path.read_text("utf-8")
+    if not folder.study_path.exists() or folder.study_path.read_text("utf-8") != written:
+        write_atomic(folder.study_path, written)
+    if not folder.data_path.exists():
+        write_json(folder.data_path, {"fingerprint": texts.fingerprint, "sources": texts.summary()})
+
+
+def study_costs(trunks: Sequence[PlannedTrunk]) -> list[Cost]:
+    """What is planned, a row each trunk and each run from scratch."""
+    return [
+        scratch_cost(trunk.plan) if isinstance(trunk.plan, Scratch) else trunk_cost(trunk.plan)
+        for trunk in trunks
+    ]
+
+
+def trained_costs(trunks: Sequence[PlannedTrunk], folder: StudyFolder) -> list[Cost]:
+    """The same ledger as the metrics show it, branches that `fork` added and what interruptions wasted counted in."""
+    extra = forked(folder, [run.id for trunk in trunks for run in trunk.runs])
+    rows = []
+    for trunk in trunks:
+        shape, none = trunk.run.shape, Spent()
+        branches = [*trunk.branches, *(task.run for task in extra if task.run.parent == trunk.run.id)]
+        metrics = {run.id: folder.run(run.id).read_metrics() for run in (trunk.run, *branches)}
+
+        def spent(run: Run, metrics: dict[str, Metrics] = metrics) -> Spent:
+            end = max(metrics[run.id].train, default=run.start)
+            tokens = run.batches.tokens_at(end) - run.batches.tokens_at(run.start)
+            return Spent.of(run.shape, end - run.start, tokens)
+
+        def wasted(run: Run, metrics: dict[str, Metrics] = metrics) -> Spent:
+            steps = metrics[run.id].wasted
+            return Spent.of(run.shape, steps, steps * run.batches.at(run.start))
+
+        ends = [(run, run.end) for run in branches if run.end in metrics[run.id].evals]
+        if isinstance(trunk.plan, Scratch):
+            ends = [(trunk.run, end) for end in trunk.plan.ends if end in metrics[trunk.run.id].evals]
+        rows.append(
+            Cost(
+                trunk.plan.label,
+                spent(trunk.run),
+                sum((spent(run) for run in branches), none),
+                sum((Spent.of(shape, end, run.batches.tokens_at(end)) for run, end in ends), none),
+                sum((wasted(run) for run in (trunk.run, *branches)), none),
+            )
+        )
+    return rows
 
 
 def cores() -> int:
@@ -105,22 +149,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _trained(trunk: PlannedTrunk, folder: StudyFolder) -> Cost:
-    """The cost of one trunk and its finished branches as the metrics show it."""
-
-    def steps(run_id: str) -> int:
-        run = folder.run(run_id)
-        return trained_steps(run) if run.metrics_path.exists() else 0
-
-    done = [run for run in trunk.branches if run.end in folder.run(run.id).read_metrics().evals]
-    return trunk_cost(
-        trunk.plan,
-        steps(trunk.run.id),
-        sum(steps(run.id) for run in trunk.branches),
-        sum(run.end for run in done),
-    )
 
 
 def _repeats(table: pd.DataFrame) -> list[str]:
@@ -135,72 +163,18 @@ def _repeats(table: pd.DataFrame) -> list[str]:
     return [sentence]
 
 
-def _same_study(study: Study, folder: StudyFolder) -> None:
-    """Refuse a folder that holds the runs of another definition, or of an older way of training."""
-    if folder.study_path.exists():
-        changed = differences(read_study(folder.study_path), study)
-        if changed:
-            raise StudyConflict(
-                f"{folder.path} holds the runs of another study definition, and nothing was changed there. It "
-                f"differs in: {'; '.join(changed)}. Take another folder with --out, or remove that one"
-            )
-    for run in folder.runs()[:1]:
-        maths = run.manifest()["definition"]["maths"]
-        if maths != MATHS:
-            raise StudyConflict(
-                f"{folder.path} was trained by a version whose training computes otherwise (maths {maths}, now "
-                f"{MATHS}), and nothing was changed there. Take another folder with --out"
-            )
-
-
-def _same_text(texts: corpus.Corpus, folder: StudyFolder) -> None:
-    if not folder.data_path.exists():
-        return
-    begun_with = read_json(folder.data_path)["fingerprint"]
-    if begun_with != texts.fingerprint:
-        raise StudyConflict(
-            f"{folder.path} was trained on other text (fingerprint {begun_with[:12]}, now "
-            f"{texts.fingerprint[:12]}), and nothing was changed there. Take another folder with --out"
-        )
-
-
-def _texts(
-    study: Study,
-    study_path: Path,
-    folder: StudyFolder,
-    progress: Callable[[str, int, int], None] | None,
-) -> corpus.Corpus:
-    """The study's text; a study that has begun keeps the text it began with."""
-    wanted: Any = study.data.mix or [
-        source.name or (study_path.parent / str(source.path)) for source in study.data.sources
-    ]
-    begun = read_json(folder.data_path) if folder.data_path.exists() else None
-    if begun and study.data.mix:
-        wanted = [row["source"] for row in begun["sources"]]
-    texts = corpus.build(wanted, progress=progress)
-    if AVERAGE in texts.names:
-        raise InputError(
-            f"a text source cannot be called {AVERAGE!r}: that names the mean over the held-out sets"
-        )
-    _same_text(texts, folder)
-    return texts
-
-
-def _weights(study: Study, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
-    if study.data.mix:
-        return tuple((name, 1.0) for name in names)
-    return tuple((name, source.weight) for name, source in zip(names, study.data.sources, strict=True))
-
-
 def begun(study: Study, folder: StudyFolder) -> list[PlannedTrunk]:
     """The planned trunks of a study that has begun, on the text its folder names. Opens no text.
 
     Raises InputError when the folder does not say which text that is.
     """
-    _same_study(study, folder)
+    check_maths(folder)
+    check_data(study, folder)
     data = read_json(folder.data_path)
-    weights = _weights(study, [row["source"] for row in data["sources"]])
-    return planned_trunks(study, data["fingerprint"], weights)
+    weights = text_weights(study, [row["source"] for row in data["sources"]])
+    trunks = planned_trunks(study, data["fingerprint"], weights)
+    check_runs(study, [run.id for trunk in trunks for run in trunk.runs], folder)
+    return trunks
 
 
 def _disk(prepared: Prepared) -> None:

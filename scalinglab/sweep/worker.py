@@ -15,11 +15,13 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.records.store import RunFolder, StudyFolder
+from scalinglab.sweep.divergence import LossWatch
 from scalinglab.sweep.graph import Task
 
 _SAVE_EVERY = 30.0
@@ -88,21 +90,41 @@ def perform(
     """Train a task to its end, or to where it is stopped, and say which.
 
     The measurement is written last: a task without it is done again, from its rolling checkpoint
-    where there is one.
+    where there is one. Raises InputError when another process is training the run.
     """
-    from scalinglab.training import Diverged, Trainer
-
     folder = store.run(task.run.id)
-    folder.create(manifest(task))
+    with folder.locked():
+        folder.create(manifest(task))
+        folder.sweep_up()
+        return _train(task, store, folder, text, tell, should_stop)
+
+
+def _train(
+    task: Task,
+    store: StudyFolder,
+    folder: RunFolder,
+    text: "Streams",  # type: ignore[name-defined] # noqa: F821
+    tell: Callable[[tuple[object, ...]], None],
+    should_stop: Callable[[], bool],
+) -> tuple[object, ...]:
+    from scalinglab.training import Diverged, Trainer, software
+
     trainer = Trainer(task.run, text)
     _load(trainer, task, store, folder)
+    before = folder.read_metrics().train
+    watch = LossWatch(task.run.shape.vocab)
+    for step in sorted(step for step in before if step <= trainer.step):
+        watch.spiked(before[step]["loss"])
     saved = time.monotonic()
 
     with folder.open_log() as log:
+        log.append("begin", {"step": trainer.step, **software(task.run)})
 
         def record(entry: dict[str, float]) -> None:
             log.append("train", entry)
             tell(("progress", task.id, entry["step"], entry["loss"]))
+            if watch.spiked(entry["loss"]):
+                raise Diverged(int(entry["step"]), watch.reason)
 
         def pause() -> bool:
             nonlocal saved
@@ -114,37 +136,37 @@ def perform(
             return stop
 
         try:
-            finished = trainer.train(task.end, task.run.schedule, record, pause)
+            finished = trainer.train(task.end, record, pause)
             if not finished:
                 return ("stopped", task.id)
             sets = trainer.evaluate()
         except Diverged as error:
-            log.append("diverged", {"step": error.step})
+            log.append("diverged", {"step": error.step, "reason": error.reason})
             log.flush()
             return ("diverged", task.id, error.step)
         trainer.save(folder.checkpoint_path(task.end))
-        samples = task.end * task.run.batch_tokens // task.run.shape.context
-        log.append(
-            "eval",
-            {
-                "step": task.end,
-                "tokens": task.end * task.run.batch_tokens,
-                "unique_tokens": trainer.mixture.unique_tokens(samples),
-                "epochs": {
-                    name: round(epochs, 6)
-                    for (name, _), epochs in zip(
-                        task.run.weights, trainer.mixture.epochs(samples), strict=True
-                    )
-                },
-                "sets": {
-                    name: {"loss": found.loss, "se": found.se, "tokens": found.tokens}
-                    for name, found in sets.items()
-                },
-            },
-        )
+        log.append("eval", _measurement(task, trainer, sets))
         log.flush()
     folder.resume_path.unlink(missing_ok=True)
     return ("done", task.id)
+
+
+def _measurement(task: Task, trainer: "Trainer", sets: dict[str, Any]) -> dict[str, Any]:  # type: ignore[name-defined] # noqa: F821
+    """The record of a held-out measurement, and of the text that the model has seen by then."""
+    run, batches = task.run, task.run.batches
+    samples = batches.samples_before(task.end, run.shape.context)
+    epochs = zip(run.weights, trainer.mixture.epochs(samples), strict=True)
+    seen = batches.tokens_at(task.end)
+    return {
+        "step": task.end,
+        "tokens": seen,
+        "unique_tokens": trainer.mixture.unique_tokens(samples),
+        "epochs": {name: round(epochs, 6) for (name, _), epochs in epochs},
+        "decay_share": (seen - batches.tokens_at(run.fork)) / seen
+        if run.kind == "branch"
+        else run.schedule.decay_share(task.end),
+        "sets": {name: found.record() for name, found in sets.items()},
+    }
 
 
 def manifest(task: Task) -> dict[str, object]:
@@ -156,13 +178,16 @@ def manifest(task: Task) -> dict[str, object]:
         "id": run.id,
         "kind": run.kind,
         "size": shape.name,
+        "recipe": task.recipe,
+        "origin": task.origin,
         "parent": run.parent,
         "start": run.start,
         "end": run.end if run.kind == "branch" else None,
+        "schedule_name": run.schedule.name,
         "counts": {
             "params": shape.params,
             "params_total": shape.params_total,
-            "params_embedding": shape.params_embedding,
+            **{f"params_{part}": count for part, count in shape.counts().items()},
             "flops_per_token": shape.flops_exact(),
         },
         "definition": run.definition(),
@@ -171,14 +196,16 @@ def manifest(task: Task) -> dict[str, object]:
 
 
 def _load(trainer: "Trainer", task: Task, store: StudyFolder, folder: RunFolder) -> None:  # type: ignore[name-defined] # noqa: F821
-    """Bring the trainer to the task's start, or to where the task was interrupted."""
-    if folder.resume_path.exists():
+    """Bring the trainer as far as the task was ever taken: to its end, an interruption, or its start."""
+    for path in (folder.checkpoint_path(task.end), folder.resume_path):
+        if not path.exists():
+            continue
         try:
-            trainer.load(folder.resume_path)
+            trainer.load(path)
         except InputError:
-            folder.resume_path.unlink()  # damaged: the task's own start is as good, only further back
+            path.unlink()  # damaged: what lies before it is as good, only further back
         else:
-            if task.start < trainer.step < task.end:
+            if task.start < trainer.step <= task.end:
                 return
     if task.source is None:
         trainer.reset()

@@ -1,6 +1,7 @@
 """Which text a batch holds: a pure function of (seed, sample index), however many processes read it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,32 +13,51 @@ _BLOCK = 240
 """Samples in which every source gets its exact share, to the nearest whole sample."""
 
 
+@dataclass(frozen=True)
+class _Segment:
+    """Samples from `first` on, drawn by `shares` of a block; `drawn` of each source came before."""
+
+    first: int
+    shares: tuple[int, ...]
+    drawn: tuple[int, ...]
+
+
 class Mixture:
     """Training sequences drawn from several byte streams by weight.
 
     Each stream is cut into windows of `context` + 1 tokens that overlap by one, so that a target is
     seen once an epoch; an epoch visits its windows in an order of its own. `streams` are 1-D uint8
-    arrays (memory maps will do).
+    arrays (memory maps will do). `later` are (first sample, weights) from which on other weights hold:
+    each source then goes on where it stood, so that a branch sees no window before its trunk's are gone through.
     """
 
     def __init__(
-        self, streams: Sequence[NDArray[np.uint8]], weights: Sequence[float], context: int, seed: int
+        self,
+        streams: Sequence[NDArray[np.uint8]],
+        weights: Sequence[float],
+        context: int,
+        seed: int,
+        later: Sequence[tuple[int, Sequence[float]]] = (),
     ) -> None:
         self.streams, self.context, self.seed = streams, context, seed
-        self.shares = _whole_shares(np.asarray(weights, float), _BLOCK)
         self.windows = [(len(stream) - 1) // context for stream in streams]
         for i, count in enumerate(self.windows):
             if count < 1:
                 raise InputError(
                     f"source {i} holds {len(streams[i])} bytes, less than one sequence of {context}; add text"
                 )
+        self._segments: list[_Segment] = []
+        for first, own in ((0, weights), *later):
+            drawn = tuple(self._seen(first)) if self._segments else (0,) * len(streams)
+            self._segments.append(_Segment(first, _whole_shares(np.asarray(own, float), _BLOCK), drawn))
 
     def locate(self, sample: int) -> tuple[int, int]:
         """(source, position of its first token) of the sample with this index."""
-        block, place = divmod(sample, _BLOCK)
-        order, rank = _block_order(self.seed, block, self.shares)
+        segment = self._segment(sample)
+        block, place = divmod(sample - segment.first, _BLOCK)
+        order, rank = _block_order(self.seed, segment.first, block, segment.shares)
         source = int(order[place])
-        drawn = block * self.shares[source] + int(rank[place])
+        drawn = segment.drawn[source] + block * segment.shares[source] + int(rank[place])
         epoch, index = divmod(drawn, self.windows[source])
         return source, int(_epoch_order(self.seed, source, epoch, self.windows[source])[index]) * self.context
 
@@ -58,11 +78,19 @@ class Mixture:
         counts = zip(self._seen(samples), self.windows, strict=True)
         return sum(min(seen, windows) for seen, windows in counts) * self.context
 
+    def _segment(self, sample: int) -> _Segment:
+        return next(each for each in reversed(self._segments) if sample >= each.first)
+
     def _seen(self, samples: int) -> list[int]:
-        block, place = divmod(samples, _BLOCK)
-        order, _ = _block_order(self.seed, block, self.shares)
-        partial = np.bincount(order[:place], minlength=len(self.shares))
-        return [block * share + int(extra) for share, extra in zip(self.shares, partial, strict=True)]
+        """Samples of each source among the first `samples`."""
+        segment = self._segment(max(samples - 1, 0))
+        block, place = divmod(samples - segment.first, _BLOCK)
+        order, _ = _block_order(self.seed, segment.first, block, segment.shares)
+        partial = np.bincount(order[:place], minlength=len(segment.shares))
+        return [
+            before + block * share + int(extra)
+            for before, share, extra in zip(segment.drawn, segment.shares, partial, strict=True)
+        ]
 
 
 def evaluation_windows(
@@ -81,11 +109,11 @@ def evaluation_windows(
 
 
 def _whole_shares(weights: NDArray[np.float64], block: int) -> tuple[int, ...]:
-    """Whole samples a block for each source, by largest remainder; none is left without."""
+    """Whole samples a block for each source, by largest remainder; none that has a weight is left without."""
     exact = weights / weights.sum() * block
-    shares = np.maximum(np.floor(exact), 1).astype(int)
+    shares = np.maximum(np.floor(exact), weights > 0).astype(int)
     while shares.sum() < block:
-        shares[np.argmax(exact - shares)] += 1
+        shares[np.argmax(np.where(weights > 0, exact - shares, -np.inf))] += 1
     while shares.sum() > block:
         shares[np.argmax(np.where(shares > 1, shares - exact, -np.inf))] -= 1
     return tuple(int(share) for share in shares)
@@ -93,10 +121,11 @@ def _whole_shares(weights: NDArray[np.float64], block: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4)
 def _block_order(
-    seed: int, block: int, shares: tuple[int, ...]
+    seed: int, first: int, block: int, shares: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The source of each place in a block, and how many of that source came before it there."""
-    order = _stream(seed, 0, block).permutation(np.repeat(np.arange(len(shares)), shares))
+    key = (seed, 0, block, first) if first else (seed, 0, block)
+    order = _stream(*key).permutation(np.repeat(np.arange(len(shares)), shares))
     rank = np.empty_like(order)
     for source, share in enumerate(shares):
         rank[order == source] = np.arange(share)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from scalinglab.ladder.definition import Run
 from scalinglab.ladder.parametrisation import parametrise
-from scalinglab.ladder.schedule import WSD
 from scalinglab.training import checkpoint
 from scalinglab.training.data import Mixture, evaluation_windows
 from scalinglab.training.model import Transformer
+from scalinglab.training.optimiser import Optimiser
+from scalinglab.training.world import World
 
 LOG_EVERY = 10
 """Updates a metrics record averages over. A run can be stopped at multiples of it."""
@@ -35,20 +36,47 @@ class Streams:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Held-out loss of one set, nats per byte, with the standard error over its windows."""
+    """Held-out loss of one set, nats per token, with the standard error over its windows."""
 
     loss: float
     se: float
     tokens: int
+    bytes: int
+    """Of text that these tokens are."""
+
+    def record(self) -> dict[str, float]:
+        """For the metrics, per token and per byte."""
+        tokens_per_byte = self.tokens / self.bytes
+        return {
+            "loss": self.loss,
+            "se": self.se,
+            "tokens": self.tokens,
+            "bytes": self.bytes,
+            "loss_per_byte": self.loss * tokens_per_byte,
+            "se_per_byte": self.se * tokens_per_byte,
+        }
+
+
+def software(run: Run) -> dict[str, str]:
+    """What computes: on another version or processor the same run differs in its last bits."""
+    return {
+        "torch": torch.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "code": "compiled" if run.compiled else "eager",
+    }
 
 
 class Trainer:
-    """A run's model, optimiser and data at some step. One single thread on a CPU."""
+    """A run's model, optimiser and data at some step. One single thread on a CPU.
+
+    In a group of processes (torch.distributed) each has a Trainer of its own and all make the same calls.
+    """
 
     def __init__(self, run: Run, streams: Streams, device: str = "cpu") -> None:
         self.run = run
         self.device = torch.device(device)
-        scales = parametrise(run.parametrisation, run.shape, run.width_base)
+        self.world = World()
+        scales = parametrise(run.parametrisation, run.shape, run.width_base, run.scaling, run.optimiser)
         self.model = Transformer(run.shape, scales, self.device)
         names = [name for name, _ in run.weights]
         self.mixture = Mixture(
@@ -56,34 +84,28 @@ class Trainer:
             [weight for _, weight in run.weights],
             run.shape.context,
             run.seed,
+            [
+                (run.batches.samples_before(step, run.shape.context), [weight for _, weight in weights])
+                for step, weights in run.mixtures
+            ],
         )
+        self._loss = torch.compile(self.model.loss, dynamic=False) if run.compiled else self.model.loss
         self._heldout = {
             name: evaluation_windows(streams.heldout[name], run.shape.context, run.heldout_windows)
             for name in names
         }
-        self._parts = (self.model.matrices, self.model.others)
-        # MiniCPM decays the matrices; gains and the embedding are left alone
-        settings = zip(self._parts, (scales.lr_matrix, 1.0), (run.weight_decay, 0.0), strict=True)
-        self._peaks = (run.lr * scales.lr_matrix, run.lr)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": [part.flat], "weight_decay": decay} for part, _, decay in settings],
-            lr=run.lr,
-            betas=run.betas,
-            eps=1e-8,
-            fused=True,
-        )
+        self.optimiser = Optimiser(self.model, run.optimiser, run.lr, run.weight_decay, run.betas)
         self.reset()
 
     def reset(self) -> None:
         """Back to fresh weights at step 0."""
         self.model.initialise(self.run.seed)
-        self.optimiser.state.clear()
+        self.optimiser.clear()
         self.step = 0
 
     def train(
         self,
         end: int,
-        schedule: WSD,
         log: Callable[[dict[str, float]], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
@@ -91,42 +113,44 @@ class Trainer:
 
         `log` takes a record every LOG_EVERY updates and at the end: step, tokens, mean training loss
         since the last one, learning rate, norm of the last gradient before clipping, seconds.
+        Raises Diverged when a loss is not a number.
         """
-        sequences = self.run.batch_tokens // self.run.shape.context
+        run, batches = self.run, self.run.batches
         losses: list[Tensor] = []
         began = time.perf_counter()
         while self.step < end:
-            inputs, targets = self.mixture.batch(self.step * sequences, sequences)
-            for part in self._parts:
-                assert part.flat.grad is not None
-                part.flat.grad.zero_()
-            loss = self.model.loss(self._put(inputs), self._put(targets))
+            first, count = self.world.part(batches.at(self.step) // run.shape.context)
+            first += batches.samples_before(self.step, run.shape.context)
+            inputs, targets = self.mixture.batch(first, count)
+            self.optimiser.zero()
+            loss = self._loss(self._put(inputs), self._put(targets))
             loss.backward()
+            self.world.average(self._gradients)
             norm = self._clip()
-            factor = schedule.factor(self.step)
-            for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
-                group["lr"] = factor * peak
-            self.optimiser.step()
+            factor = run.schedule.factor(self.step)
+            self.optimiser.step(factor)
             self.step += 1
             losses.append(loss.detach())
             if self.step % LOG_EVERY == 0 or self.step == end:
-                mean = float(torch.stack(losses).double().mean())
+                seen = torch.stack(losses).double()
+                self.world.average([seen])
+                mean = float(seen.mean())
                 losses.clear()
                 if not math.isfinite(mean):
-                    raise Diverged(self.step)
+                    raise Diverged(self.step, "the training loss is not a finite number")
                 now = time.perf_counter()
                 log(
                     {
                         "step": self.step,
-                        "tokens": self.step * self.run.batch_tokens,
+                        "tokens": batches.tokens_at(self.step),
                         "loss": mean,
-                        "lr": factor * self.run.lr,
+                        "lr": factor * run.lr,
                         "grad_norm": float(norm),
                         "seconds": round(now - began, 4),
                     }
                 )
                 began = now
-                if self.step < end and should_stop():
+                if self.step < end and self.world.agreed(should_stop()):
                     return False
         return True
 
@@ -145,46 +169,32 @@ class Trainer:
                     means.append(losses.double().mean(1).cpu().numpy())
             windows = np.concatenate(means)
             if not np.isfinite(windows).all():
-                raise Diverged(self.step)
+                raise Diverged(self.step, f"the loss on {name} is not a finite number")
             error = float(windows.std(ddof=1) / math.sqrt(len(windows)))
-            found[name] = Evaluation(float(windows.mean()), error, inputs.size)
+            # a token is a byte
+            found[name] = Evaluation(float(windows.mean()), error, inputs.size, inputs.size)
         return found
 
     def save(self, path: Path) -> None:
-        """Write the whole state: weights, both moments of AdamW by tensor name, the step."""
-        state = {}
-        for part in self._parts:
-            moments = self.optimiser.state.get(part.flat, {})
-            for name in part:
-                state[f"model.{name}"] = part.tensors[name]
-                for key in ("exp_avg", "exp_avg_sq"):
-                    if key in moments:
-                        state[f"adam.{key}.{name}"] = part.view(moments[key], name)
-        checkpoint.save(path, state, self.run.id, self.step)
+        """Write the whole state: weights, the optimiser's moments by tensor name, the step."""
+        state = {f"model.{name}": tensor for name, tensor in self.model.p.items()}
+        checkpoint.save(path, state | self.optimiser.state(), self.run.id, self.step)
 
     def load(self, path: Path) -> None:
         """Take over a state that `save` wrote, of this run or of the trunk it forks from."""
         state, self.step = checkpoint.load(path)
-        self.optimiser.state.clear()
         with torch.no_grad():
-            for part in self._parts:
-                for name in part:
-                    part.tensors[name].copy_(state[f"model.{name}"])
-                if self.step == 0:
-                    continue
-                moments = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": torch.zeros_like(part.flat),
-                    "exp_avg_sq": torch.zeros_like(part.flat),
-                }
-                for key in ("exp_avg", "exp_avg_sq"):
-                    for name in part:
-                        part.view(moments[key], name).copy_(state[f"adam.{key}.{name}"])
-                self.optimiser.state[part.flat] = moments
+            for name, tensor in self.model.p.items():
+                tensor.copy_(state[f"model.{name}"])
+        self.optimiser.load(state, self.step)
+
+    @property
+    def _gradients(self) -> list[Tensor]:
+        return [part.flat.grad for part in self.model.parts if part.flat.grad is not None]
 
     def _clip(self) -> Tensor:
         """Scale all gradients down together when their norm exceeds the run's limit."""
-        gradients = [part.flat.grad for part in self._parts if part.flat.grad is not None]
+        gradients = self._gradients
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
         scale = (self.run.clip / (norm + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
@@ -196,8 +206,8 @@ class Trainer:
 
 
 class Diverged(RuntimeError):
-    """The training loss is no longer a number."""
+    """A run is given up: its loss is no number any more, or has gone up to stay."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}; lower training.lr")
-        self.step = step
+    def __init__(self, step: int, reason: str) -> None:
+        super().__init__(f"at step {step} {reason}; lower training.lr")
+        self.step, self.reason = step, reason

@@ -16,8 +16,7 @@ from scalinglab.analysis.estimate import Estimate
 from scalinglab.analysis.next_runs import efficiency, shrunk
 from scalinglab.analysis.run_design import Beliefs, choose
 from scalinglab.errors import InputError
-from scalinglab.ladder import Shape
-from scalinglab.ladder.plan import Branch, Trunk, trunk_cost
+from scalinglab.ladder import Batches, Branch, Shape, Trunk, trunk_cost
 from scalinglab.ladder.schedule import WSD, Decay
 
 TRUTH = {"E": 1.82, "A": 478.0, "alpha": 0.347, "B": 2143.0, "beta": 0.367}
@@ -155,16 +154,18 @@ def test_trunk_costs_are_the_ladders_own_ledger() -> None:
     """A new trunk with three branches, against `ladder.plan`, in any order."""
     shape, batch = Shape("s", 64, 2, 2, 176), 1000
     ends = [100, 200, 400]
+    batches = Batches(batch)
     branches = [
-        Branch(end - end // 10, end, WSD(1, Decay("linear", end - end // 10, end // 10))) for end in ends
+        Branch(end - end // 10, end, WSD(1, Decay("linear", end - end // 10, end // 10)), batches)
+        for end in ends
     ]
-    ledger = trunk_cost(Trunk(shape, 0, batch, WSD(1), tuple(branches)))
+    ledger = trunk_cost(Trunk(shape, 0, batches, WSD(1), tuple(branches)))
     n, d = np.full(3, float(shape.params)), np.array(ends) * float(batch)
     runs = Candidates(n, d, np.zeros(3, int), np.zeros(1), (None,), 0.1, SIX_ND)
     for order in itertools.permutations(range(3)):
-        assert runs.cost_of(order) == pytest.approx(ledger.trunk_flops + ledger.branch_flops, rel=1e-12)
+        assert runs.cost_of(order) == pytest.approx(ledger.ladder.flops, rel=1e-12)
     scratch = Candidates(n, d, np.full(3, -1), np.empty(0), (), 0.1, SIX_ND)
-    assert scratch.cost_of(range(3)) == pytest.approx(ledger.scratch_flops)
+    assert scratch.cost_of(range(3)) == pytest.approx(ledger.scratch.flops)
 
 
 def test_an_old_trunk_costs_its_extension_and_the_decay(trunks: sl.Fit) -> None:

@@ -61,13 +61,13 @@ def test_a_study_costs_what_its_ledger_says() -> None:
     study = read_study(QUICK)
     found = plan(QUICK)
     whole = ledger(trunks_of(study))[-1]
-    assert found.flops == whole.trunk_flops_exact + whole.branch_flops_exact
+    assert found.flops == whole.ladder.flops_exact
     assert found.saved == whole.ratio_exact
     assert plan(study, cost="6ND").saved == whole.ratio
-    tokens = [whole.trunk_steps, whole.branch_steps, whole.scratch_steps]
-    assert [found.all[f"{part}_tokens"] for part in ("trunk", "branch", "scratch")] == [
-        512.0 * t for t in tokens
-    ]
+    for part in (whole.trunk, whole.branch, whole.scratch):
+        assert part.tokens == 512 * part.steps
+    tokens = [float(part.tokens) for part in (whole.trunk, whole.branch, whole.scratch)]
+    assert [found.all[f"{part}_tokens"] for part in ("trunk", "branch", "scratch")] == tokens
     for column in ("flops", "flops_exact", "branch_tokens", "horizons", "trunks"):
         assert found.rows[column].iloc[:-1].sum() == found.all[column]
         assert found.trunks[column].sum() == found.all[column]

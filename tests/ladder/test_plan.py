@@ -39,17 +39,17 @@ def test_the_ledger_counts_whole_updates() -> None:
     # 10 updates decay over round(2.5) = 2 of them, 17 over round(4.25) = 4
     assert [(b.fork, b.end) for b in trunk.branches] == [(8, 10), (13, 17)]
     assert trunk.steps == 13
-    assert trunk.evaluations == [8, 10, 13]
+    assert trunk.stations == [8, 10, 13]
     cost = ledger([trunk])[0]
-    assert (cost.trunk_steps, cost.branch_steps, cost.scratch_steps) == (13, 6, 27)
-    assert cost.trunk_flops == 13 * 100 * 6.0 * trunk.shape.params
-    assert cost.scratch_flops_exact == 27 * 100 * trunk.shape.flops_exact()
+    assert (cost.trunk.steps, cost.branch.steps, cost.scratch.steps) == (13, 6, 27)
+    assert cost.trunk.flops == 13 * 100 * 6.0 * trunk.shape.params
+    assert cost.scratch.flops_exact == 27 * 100 * trunk.shape.flops_exact()
 
 
 def test_the_sum_of_a_ledger() -> None:
     rows = ledger(plan(study([1_000, 2_000], 0.2)))
     assert total(rows[:-1]) == rows[-1]
-    assert rows[-1].scratch_steps == sum(row.scratch_steps for row in rows[:-1])
+    assert rows[-1].scratch.steps == sum(row.scratch.steps for row in rows[:-1])
 
 
 def test_the_quickstart_is_a_full_grid_without_a_second_epoch() -> None:

@@ -96,7 +96,7 @@ def test_an_interrupted_study_ends_with_the_same_table(
     assert one.read_bytes() == other.read_bytes()
     assert second.trained == whole.trained
     # nothing was trained twice: the work went on where it stopped
-    assert sum(folder.read_metrics().repeated for folder in second.prepared.folder.runs()) == 0
+    assert sum(folder.read_metrics().wasted for folder in second.prepared.folder.runs()) == 0
 
 
 def test_a_killed_worker_costs_its_task_alone(whole: Swept, tiny_study: Path, tmp_path: Path) -> None:

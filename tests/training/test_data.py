@@ -44,6 +44,29 @@ def test_samples_do_not_depend_on_how_they_are_asked_for() -> None:
     )[::-1]
 
 
+def test_other_weights_from_a_sample_on_go_on_where_each_source_stood() -> None:
+    plain = Mixture(STREAMS, [3.0, 1.0], context=10, seed=4)
+    mixed = Mixture(STREAMS, [3.0, 1.0], 10, 4, later=[(100, [0.0, 1.0]), (130, [1.0, 1.0])])
+    assert [mixed.locate(i) for i in range(100)] == [plain.locate(i) for i in range(100)]
+    drawn = [mixed.locate(i) for i in range(460)]
+    assert {source for source, _ in drawn[100:130]} == {1}
+    assert [source for source, _ in drawn[130:370]].count(0) == 120
+    for source, windows in enumerate(plain.windows):  # no window twice before all were seen
+        starts = [start for one, start in drawn if one == source]
+        for epoch in range(0, len(starts), windows):
+            assert len(set(starts[epoch : epoch + windows])) == len(starts[epoch : epoch + windows])
+    for samples in (0, 50, 100, 101, 130, 250, 460):
+        seen = [[one for one, _ in drawn[:samples]].count(source) for source in (0, 1)]
+        assert mixed.epochs(samples) == [seen[0] / 200, seen[1] / 100]
+        assert mixed.unique_tokens(samples) == 10 * (min(seen[0], 200) + min(seen[1], 100))
+
+
+def test_a_source_without_weight_is_never_drawn() -> None:
+    mixture = Mixture(STREAMS, [1.0, 0.0], context=10, seed=0)
+    assert {mixture.locate(i)[0] for i in range(500)} == {0}
+    assert mixture.epochs(500)[1] == 0.0
+
+
 def test_evaluation_windows_are_spread_and_apart() -> None:
     inputs, targets = evaluation_windows(STREAMS[0], 10, 20)
     assert inputs.shape == targets.shape == (20, 10)

@@ -1,0 +1,141 @@
+"""Reading and checking a study file: one sentence for what is wrong, with the key and the mend."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from scalinglab.errors import InputError
+from scalinglab.ladder.plan import plan, plan_full
+from scalinglab.ladder.presets import PRESETS
+from scalinglab.ladder.study import Branches, Full, Study
+
+
+def read_study(path: str | Path) -> Study:
+    """Parse and check a study file.
+
+    Raises InputError naming the file, the key and what was expected there.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a study file"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    try:
+        study = Study.model_validate(raw)
+        _check(study)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_sentence(error)}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return study
+
+
+def _check(study: Study) -> None:
+    """What holds between keys. Whether horizons fit the batches and the warmup, the plan itself tells."""
+    data, batch = study.data, study.training.batch_tokens
+    if bool(data.mix) == bool(data.sources):
+        raise InputError("data: give either `mix` or `sources`")
+    for i, source in enumerate(data.sources):
+        if bool(source.name) == bool(source.path):
+            raise InputError(f"data.sources[{i}]: give either `name` or `path`")
+    if data.sources and not any(source.weight for source in data.sources):
+        raise InputError("data.sources: every weight is 0; give the trunk one source at least")
+    batches = {"training.batch_tokens": batch}
+    batches |= {
+        f"training.batch_ramp[{i}].batch_tokens": e.batch_tokens
+        for i, e in enumerate(study.training.batch_ramp)
+    }
+    batches |= {f"branches[{i}].batch_tokens": e.batch_tokens or batch for i, e in enumerate(study.branches)}
+    for key, tokens in batches.items():
+        if tokens % data.context:
+            raise InputError(
+                f"{key}: {tokens} is not a whole number of sequences of data.context = "
+                f"{data.context} tokens; the nearest are {tokens // data.context * data.context or data.context} "
+                f"and {(tokens // data.context + 1) * data.context}"
+            )
+    _check_decays(study)
+    names = [size.label for size in study.ladder.sizes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"ladder.sizes: two sizes are named {name!r}; a name must be used once")
+    for size in study.ladder.sizes:
+        study.shape(size)
+        for _, horizons in study.trunks(size):
+            if not horizons:
+                raise InputError(
+                    f"ladder: size {size.label!r} has no horizon; give ladder.horizons or ladder.tokens_per_param"
+                )
+            if len(set(horizons)) < len(horizons):
+                raise InputError(f"ladder: size {size.label!r} names a horizon twice")
+        seeds = [seed for seed, _ in study.trunks(size)]
+        if len(set(seeds)) < len(seeds):
+            raise InputError(f"ladder: size {size.label!r} has two trunks of one seed; seeds are {seeds}")
+    plan(study)
+    plan_full(study)
+
+
+def _check_decays(study: Study) -> None:
+    """The decays, and to what part of the ladder the entries that name one apply."""
+    for where, given in (
+        ("schedule", study.schedule),
+        *((f"branches[{i}]", entry) for i, entry in enumerate(study.branches)),
+    ):
+        try:
+            given.spec(study.schedule.spec() if where != "schedule" else PRESETS["default"])
+        except InputError as error:
+            raise InputError(f"{where}.decay: {error}") from None
+    entries: list[Branches | Full] = [*study.branches, *study.full]
+    names = [entry.name for entry in entries]
+    sizes = [size.label for size in study.ladder.sizes]
+    for entry in entries:
+        if names.count(entry.name) > 1:
+            raise InputError(f"two entries of branches and full are named {entry.name!r}; use a name once")
+        for size in entry.sizes or ():
+            if size not in sizes:
+                raise InputError(
+                    f"entry {entry.name!r} names size {size!r}; the ladder has {', '.join(sizes)}"
+                )
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic, as a sentence a study's author understands."""
+    # a key that is not known comes first: it is often the misspelling of one that is then missing
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    place = ""
+    for part in first["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else str(part)
+    more = len(error.errors()) - 1
+    tail = f" (and {more} more)" if more else ""
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside(first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+        return f"key `{place}` is not a key of a study; {hint}{tail}"
+    if first["type"] == "missing":
+        return f"key `{place}` is missing{tail}"
+    wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"key `{place}` = {first['input']!r}: expected {wanted}{tail}"
+
+
+def _keys_beside(loc: tuple[Any, ...]) -> list[str]:
+    """The keys that are known where an unknown one was found."""
+    section: type[BaseModel] = Study
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        inner: Any = section.model_fields[part].annotation
+        for candidate in (inner, *getattr(inner, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                section = candidate
+    return list(section.model_fields)
