@@ -16,7 +16,7 @@ from scalinglab.sweep import prepare, run
 def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
-    _need_training_extra()
+    need_training_extra()
     console.quiet = as_json
     try:
         with steps("Corpus") as progress:
@@ -82,7 +82,7 @@ def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_jso
     return False
 
 
-def _need_training_extra() -> None:
+def need_training_extra() -> None:
     from importlib.util import find_spec
 
     missing = [name for name in ("torch", "safetensors", "filelock") if find_spec(name) is None]

@@ -68,8 +68,9 @@ def ladder_report(
         raise InputError(f"{swept.prepared.folder.path}: no run has finished, so there is nothing to fit")
     sets = list(table["eval_set"].unique())
     eval_set = AVERAGE if AVERAGE in sets else sets[0]
+    table, notes = _own_recipe(swept)
     ends = table[(table["eval_set"] == eval_set) & (table["kind"] != "trunk")].reset_index(drop=True)
-    notes = order_notes(table, eval_set)
+    notes += order_notes(table, eval_set)
 
     progress("law", 0, 3)
     law = laws.Chinchilla()
@@ -108,6 +109,19 @@ def ladder_report(
         worth=worth,
         notes=notes,
     )
+
+
+def _own_recipe(swept: Swept) -> tuple[pd.DataFrame, list[str]]:
+    """Trunks, and the branches of the study's first way of decaying: a law describes models trained alike."""
+    table = swept.table
+    entry, _, spec = swept.prepared.study.recipes[0]
+    recipe = entry.name if entry is not None else f"wsd-{spec.shape}"
+    own = table[(table["kind"] == "trunk") | ((table["kind"] == "branch") & (table["recipe"] == recipe))]
+    others = sorted(set(table["recipe"]) - set(own["recipe"]))
+    if not others:
+        return own, []
+    note = f"The fit takes the branches of {recipe} alone; table.csv also has {', '.join(others)} (column recipe)."
+    return own, [note]
 
 
 def trunk_bootstrap(fitted: Fit) -> Bootstrap:

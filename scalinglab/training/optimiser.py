@@ -102,7 +102,7 @@ class Optimiser:
 
     def state(self) -> dict[str, Tensor]:
         """Moments by kind and tensor name, adam.exp_avg.NAME and the like; none before the first update."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for part in self._adam_parts:
             moments = self._adamw.state.get(part.flat, {})
             for key in _MOMENTS:
