@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scalinglab.errors import InputError
-from scalinglab.ladder.schedule import WSD, Decay
+from scalinglab.ladder.presets import DecaySpec
+from scalinglab.ladder.schedule import WSD
 from scalinglab.ladder.shapes import Shape
 from scalinglab.ladder.study import Study
 
@@ -56,6 +57,7 @@ def plan(study: Study) -> list[Trunk]:
     """
     batch, spec = study.training.batch_tokens, study.schedule
     warmup = -(-spec.warmup_tokens // batch)
+    decays = DecaySpec(spec.decay, spec.decay_share, spec.floor)
     trunks = []
     for size in study.ladder.sizes:
         shape = study.shape(size)
@@ -63,13 +65,11 @@ def plan(study: Study) -> list[Trunk]:
             branches = []
             for tokens in horizons:
                 end = tokens // batch
-                decay = max(1, round(spec.decay_share * end))
-                if decay == end:
-                    raise InputError(
-                        f"horizon {tokens} of size {size.name!r} leaves no update before its decay"
-                    )
-                schedule = WSD(warmup, Decay(spec.decay, end - decay, decay, spec.floor))
-                branches.append(Branch(end - decay, end, schedule))
+                try:
+                    decay = decays.decay(end)
+                except InputError as error:
+                    raise InputError(f"horizon {tokens} of size {size.name!r}: {error}") from None
+                branches.append(Branch(decay.start, end, WSD(warmup, decay)))
             trunks.append(Trunk(shape, seed, batch, WSD(warmup), tuple(branches)))
     return sorted(trunks, key=lambda trunk: (trunk.shape.params, trunk.seed))
 

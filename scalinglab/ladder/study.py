@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scalinglab.errors import InputError
 from scalinglab.ladder import identity
-from scalinglab.ladder.schedule import DECAYS
+from scalinglab.ladder.decay import check_shape
 from scalinglab.ladder.shapes import Shape
 
 Positive = Annotated[int, Field(gt=0)]
@@ -166,10 +166,10 @@ def _check(study: Study) -> None:
             f"{data.context} tokens; the nearest are {batch // data.context * data.context or data.context} "
             f"and {(batch // data.context + 1) * data.context}"
         )
-    if study.schedule.decay not in DECAYS:
-        raise InputError(
-            f"schedule.decay: {study.schedule.decay!r} is not known; expected one of {', '.join(DECAYS)}"
-        )
+    try:
+        check_shape(study.schedule.decay, study.schedule.floor)
+    except InputError as error:
+        raise InputError(f"schedule.decay: {error}") from None
     names = [size.name for size in study.ladder.sizes]
     for name in names:
         if names.count(name) > 1:

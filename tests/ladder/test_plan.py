@@ -2,6 +2,7 @@
 
 import pytest
 
+from scalinglab.errors import InputError
 from scalinglab.ladder import Study, ledger, plan, total
 
 
@@ -44,6 +45,13 @@ def test_the_ledger_counts_whole_updates() -> None:
     assert (cost.trunk_steps, cost.branch_steps, cost.scratch_steps) == (13, 6, 27)
     assert cost.trunk_flops == 13 * 100 * 6.0 * trunk.shape.params
     assert cost.scratch_flops_exact == 27 * 100 * trunk.shape.flops_exact()
+
+
+def test_a_horizon_without_an_update_before_its_decay_is_named() -> None:
+    with pytest.raises(
+        InputError, match="horizon 100 of size 'a': a horizon of 1 update leaves no update before"
+    ):
+        plan(study([100, 1_000], 0.1))
 
 
 def test_the_sum_of_a_ledger() -> None:
