@@ -225,12 +225,18 @@ def backtest(
 
 @app.command(
     epilog="Examples:\n\n  scalinglab plot loss-vs-tokens runs/quickstart\n\n"
-    "  scalinglab plot contours table.csv --out contours.svg"
+    "  scalinglab plot contours table.csv --out contours.svg\n\n"
+    "  scalinglab plot schedule\n\n"
+    "  scalinglab plot schedule wsd:total=10000,decay=1000,warmup=100+cosine:period=10000,warmup=100"
 )
 def plot(
     kind: Annotated[str, typer.Argument(help="Which figure; `scalinglab plot list` names them.")],
     source: Annotated[
-        Path | None, typer.Argument(help="A table, a saved fit (JSON) or a study folder.", metavar="INPUT")
+        Path | None,
+        typer.Argument(
+            help="A table, a saved fit (JSON) or a study folder; for the figure schedule a schedule's text or a study.",
+            metavar="INPUT",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Picture to write (.png, .svg, .pdf); default KIND.png.")
@@ -240,7 +246,7 @@ def plot(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw a figure of a table, a fit or a study."""
+    """Draw a figure of a table, a fit, a study or a schedule."""
     from scalinglab.cli import _plot
 
     _plot.plot_command(kind, source, out, eval_set, as_json)

@@ -9,7 +9,12 @@ from scalinglab.cli._summary import table
 from scalinglab.errors import InputError
 
 FORMATS = ("png", "svg", "pdf")
-_TAKES = {"fit": "a fit, table or study", "runs": "runs: a table or study", "study": "a study"}
+_TAKES = {
+    "fit": "a fit, table or study",
+    "runs": "runs: a table or study",
+    "study": "a study",
+    "schedule": "a schedule's text, a study or nothing",
+}
 
 
 def plot_command(
@@ -30,7 +35,8 @@ def plot_command(
     name = kind.replace("_", "-")
     if name not in kinds:
         raise fail_unknown("figure", kind, kinds)
-    if source is None:
+    takes = kinds[name].takes
+    if source is None and takes != "schedule":
         raise InputError(
             f"scalinglab plot {kind} needs an INPUT: a table, a saved fit (JSON) or a study folder"
         )
@@ -38,11 +44,12 @@ def plot_command(
     suffix = target.suffix.lstrip(".").lower()
     if suffix not in FORMATS:
         raise InputError(f"--out {target}: a picture ends in {', '.join('.' + f for f in FORMATS)}")
-    takes = kinds[name].takes
-    if takes != "fit" and source.suffix.lower() == ".json":
-        what = "runs (a table or a study folder)" if takes == "runs" else "a study folder"
+    if takes != "fit" and source is not None and source.suffix.lower() == ".json":
+        what = {"runs": "runs (a table or a study folder)", "schedule": "a schedule's text or a study"}.get(
+            takes, "a study folder"
+        )
         raise InputError(f"{source} is a saved fit, and the figure {name} is drawn from {what}")
-    options = {} if eval_set is None or kinds[name].takes == "study" else {"eval_set": eval_set}
+    options = {} if eval_set is None or takes in ("study", "schedule") else {"eval_set": eval_set}
     with plots.style("notebook"):
         written = plots.save(kinds[name].draw(source, **options), target.with_suffix(""), (suffix,))
     if as_json:

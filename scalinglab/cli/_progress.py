@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from scalinglab.cli._console import console, say
 from scalinglab.sweep import Outcome, Task
 
+_KINDS = {"trunk": "trunk", "branch": "decay", "full": "whole"}
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal
 
 
@@ -41,8 +42,8 @@ class SweepProgress:
         kind = event[0]
         if kind == "start":
             task: Task = event[1]
-            label = f"  {task.run.shape.name} {'decay' if task.run.kind == 'branch' else 'trunk'}"
-            end = task.end * task.run.batch_tokens
+            label = f"  {task.run.shape.name} {_KINDS[task.run.kind]}"
+            end = task.run.batches.tokens_at(task.end)
             self._rows[task.id] = self._progress.add_task(
                 f"{label} to {end / 1e6:.2f}M", total=task.end - task.start, loss=""
             )

@@ -30,7 +30,7 @@ class DecaySpec:
         steps = max(1, round(self.share * end))
         if steps >= end:
             raise InputError(
-                f"a horizon of {end} updates leaves no update before its decay of {steps}; "
+                f"a horizon of {end} update{'s' * (end != 1)} leaves no update before its decay of {steps}; "
                 "use a longer horizon or a smaller share"
             )
         return Decay(self.shape, end - steps, steps, self.floor)

@@ -27,18 +27,21 @@ def schedule_of(definition: dict[str, Any]) -> Schedule:
     """
     given = dict(definition)
     kind = given.pop("kind", "wsd")
-    if kind not in SCHEDULES:
+    if not isinstance(kind, str) or kind not in SCHEDULES:
         raise InputError(f"schedule kind {kind!r} is not known; known: {', '.join(SCHEDULES)}")
     if given.get("decay") is not None:
         given["decay"] = _made(Decay, given["decay"], "the decay")
     if "decays" in given:
-        given["decays"] = tuple(_made(Decay, each, "a decay") for each in given["decays"])
+        decays = given["decays"] if isinstance(given["decays"], list) else [given["decays"]]
+        given["decays"] = tuple(_made(Decay, each, "a decay") for each in decays)
     schedule: Schedule = _made(SCHEDULES[kind], given, f"the {kind} schedule")
     return schedule
 
 
-def _made(cls: type[Any], given: dict[str, Any], what: str) -> Any:
+def _made(cls: type[Any], given: Any, what: str) -> Any:
     known = [each.name for each in fields(cls) if each.init]
+    if not isinstance(given, dict):
+        raise InputError(f"the definition of {what} is {given!r}; it needs {', '.join(known)} by name")
     unknown = [key for key in given if key not in known]
     if unknown:
         raise InputError(

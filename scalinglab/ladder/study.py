@@ -15,6 +15,7 @@ Positive = Annotated[int, Field(gt=0)]
 Tokens = Annotated[int, Field(gt=0, description="tokens")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -117,7 +118,7 @@ class _Where(_Section):
 class Branches(_Decay, _Where):
     """One way of decaying: a branch for each horizon. What is not given is the trunk's."""
 
-    name: Name
+    name: Label
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
@@ -130,7 +131,7 @@ class Branches(_Decay, _Where):
 class Full(_Where):
     """Models trained from scratch under a schedule of their own, to compare with the branches."""
 
-    name: Name
+    name: Label
     schedule: Literal["cosine", "cosine-loop", "linear", "noam", "constant", "wsd-s"]
     period_share: Annotated[float, Field(gt=0)] = 1.0
     """Of cosine, cosine-loop and linear: T as a share of the horizon."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._overtraining import overtraining
     from scalinglab.plots._paired import paired
     from scalinglab.plots._profile import profile
+    from scalinglab.plots._schedules import schedule, schedule_kinds
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -57,7 +58,9 @@ _HOME = {
     "read_curves": "_training",
     "residuals": "_fits",
     "save": "_canvas",
+    "schedule": "_schedules",
     "schedule_and_loss": "_training",
+    "schedule_kinds": "_schedules",
     "style": "_canvas",
 }
 
@@ -88,7 +91,9 @@ __all__ = [
     "read_curves",
     "residuals",
     "save",
+    "schedule",
     "schedule_and_loss",
+    "schedule_kinds",
     "style",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,11 +22,12 @@ class Kind:
     """A figure: its name, what input it takes, one line of help, and how it comes of a path.
 
     takes: "fit" is a fit's JSON, or a run table or study folder, which is then fitted; "runs" a run table or
-        study folder; "study" a study folder, or for a plan a study file.
+        study folder; "study" a study folder, or for a plan a study file; "schedule" a schedule's text, several
+        joined by + or ;, a study file or folder, or nothing.
     """
 
     name: str
-    takes: Literal["fit", "runs", "study"]
+    takes: Literal["fit", "runs", "study", "schedule"]
     help: str
     _draw: str
 
@@ -35,11 +37,13 @@ class Kind:
         function: Callable[..., Axes] = getattr(import_module("scalinglab.plots"), self.name)
         return function
 
-    def draw(self, source: str | Path, **options: Any) -> Axes:
+    def draw(self, source: str | Path | None = None, **options: Any) -> Axes:
         """The figure of what lies at `source`; `options` go to the function, `eval_set` to the reading.
 
-        Raises InputError for an input this figure cannot be drawn from.
+        Raises InputError for an input this figure cannot be drawn from, and without one where it needs one.
         """
+        if source is None and self.takes != "schedule":
+            raise InputError(f"the figure {self.name} needs an input: a table, a saved fit or a study folder")
         drawn: Axes = globals()[self._draw](self.function, source, **options)
         return drawn
 
@@ -130,6 +134,54 @@ def _of_plan(function: Callable[..., Axes], source: str | Path, **options: Any) 
     return function(plan(source), **options)
 
 
+def _of_schedule(function: Callable[..., Axes], source: str | Path | None, **options: Any) -> Axes:
+    if source is None:
+        from scalinglab.plots._schedules import schedule_kinds
+
+        return schedule_kinds(**options)
+    from scalinglab.ladder.schedule_text import TEXTS, parse_schedule
+
+    text = source if isinstance(source, str) else source.as_posix()
+    if Path(source).exists():
+        schedules, batches = _schedules_of(Path(source))
+        return function(schedules, **({"batches": batches} | options))
+    if ":" not in text and text not in TEXTS:
+        raise InputError(
+            f"{text} is neither a study nor a schedule's text; a text that works: {TEXTS['wsd'].example}"
+        )
+    # a plus inside a number, 1e+4, joins nothing
+    parts = [part.strip() for part in re.split(r"[;+](?=\s*[A-Za-z])", text)]
+    found = [parse_schedule(part) for part in parts]
+    names = [each.name for each in found]
+    labels = [name if names.count(name) == 1 else part for name, part in zip(names, parts, strict=True)]
+    return function(dict(zip(labels, found, strict=True)), **options)
+
+
+def _schedules_of(study: Path) -> tuple[dict[str, Any], Any]:
+    """Trunk, branches and runs from scratch of a study's first size, each by name, and the batches of each."""
+    from scalinglab.analysis import count_text
+    from scalinglab.ladder import plan, plan_full, read_study
+
+    path = study / "study.toml" if study.is_dir() else study
+    if not path.is_file():
+        raise InputError(f"{study} is a folder without a study.toml; give a study file or its folder")
+    read = read_study(path)
+    first = read.ladder.sizes[0].label
+    trunk = max(
+        (each for each in plan(read) if each.shape.name == first), key=lambda each: len(each.branches)
+    )
+    found: dict[str, Any] = {f"trunk of {trunk.shape.name}": trunk.schedule}
+    batches = dict.fromkeys(found, trunk.batches)
+    for branch in trunk.branches:
+        name = f"{branch.recipe} D {count_text(trunk.horizon(branch))}".strip()
+        found[name], batches[name] = branch.schedule, branch.batches
+    for run in plan_full(read):
+        if (run.shape.name, run.seed) == (first, trunk.seed):
+            name = f"{run.recipe} D {count_text(run.batches.tokens_at(run.steps))}"
+            found[name], batches[name] = run.schedule, run.batches
+    return found, batches
+
+
 def _fit(source: str | Path, eval_set: str | None) -> Fit:
     from scalinglab.analysis.source import read_fit
 
@@ -157,6 +209,12 @@ KINDS: dict[str, Kind] = {
             "study",
             "learning rate and loss of one size's trunk and branches",
             "_of_study",
+        ),
+        Kind(
+            "schedule",
+            "schedule",
+            "learning rate over a run: any schedule, a study's, or all kinds",
+            "_of_schedule",
         ),
         Kind("loss_vs_tokens", "fit", "loss against tokens for each size, with the fitted curves", "_of_fit"),
         Kind("contours", "fit", "equal-loss lines over N and D with the compute-optimal line", "_of_fit"),

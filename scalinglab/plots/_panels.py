@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
+from matplotlib.gridspec import GridSpec, GridSpecBase
 
 
 def panel_above(ax: Axes, *, share_x: bool = True) -> Axes:
@@ -39,3 +42,27 @@ def panel_below(ax: Axes, share: float = 0.36) -> Axes:
         below = figure.add_axes((left, bottom, width, share * height), sharex=ax)
     ax.tick_params(labelbottom=False)
     return below
+
+
+def panel_grid(ax: Axes, rows: int, columns: int, panels: int) -> list[Axes]:
+    """Divide the place that `ax` has among `panels` Axes, row by row, which share both axes; `ax` is the first.
+
+    Where the last row is not full, its last panel is as wide as what is left of it.
+    """
+    figure: Any = ax.get_figure()
+    place = ax.get_subplotspec()
+    grid: GridSpecBase
+    if place is not None:
+        grid = place.subgridspec(rows, columns)
+    else:
+        left, bottom, width, height = ax.get_position().bounds
+        grid = GridSpec(
+            rows, columns, figure, left=left, bottom=bottom, right=left + width, top=bottom + height
+        )
+    ax.set_subplotspec(grid[0, 0])
+    found = [ax]
+    for i in range(1, panels):
+        row, column = divmod(i, columns)
+        where = grid[row, column:] if i == panels - 1 else grid[row, column]
+        found.append(figure.add_subplot(where, sharex=ax, sharey=ax))
+    return found

@@ -116,6 +116,14 @@ REFUSED = [
     (("fit", "{text}"), 2, "loss"),
     (("plot", "contour", "{table}"), 2, "figure 'contour' is not known; did you mean 'contours'?"),
     (("plot", "contours"), 2, "needs an INPUT"),
+    (("plot", "schedule", "cosin:period=100"), 2, "schedule 'cosin' is not known; did you mean cosine"),
+    (
+        ("plot", "schedule", "{dir}/none"),
+        2,
+        "is neither a study nor a schedule's text; a text that works: wsd:",
+    ),
+    (("plot", "schedule", "{dir}"), 2, "is a folder without a study.toml; give a study file or its folder"),
+    (("plot", "schedule", "fit.json"), 2, "the figure schedule is drawn from a schedule's text or a study"),
     (("plot", "contours", "{table}", "--out", "x.bmp"), 2, "a picture ends in .png, .svg, .pdf"),
     (("corpus", "get", "wikki"), 2, "text 'wikki' is not known; did you mean 'wiki'?"),
     (("sweep", "{dir}/none.toml"), 2, "none.toml: cannot be read"),
@@ -146,6 +154,13 @@ def test_plot_draws_each_figure_of_a_table(cli: Cli, table: Path, tmp_path: Path
         assert (code, err) == (0, "")
         assert Path(json.loads(out)["figure"]).read_bytes().startswith(b"\x89PNG")
     assert cli("plot", "list")[0] == 0
+
+
+def test_plot_draws_schedules_of_texts_and_all_kinds_without_input(cli: Cli, tmp_path: Path) -> None:
+    for source in ((), ("wsd:total=1e+4,decay=1000 + cosine:period=10000,warmup=100",)):
+        code, out, err = cli("plot", "schedule", *source, "--out", tmp_path / "it.svg", "--json")
+        assert (code, err) == (0, "")
+        assert "<svg" in Path(json.loads(out)["figure"]).read_text("utf-8")
 
 
 def test_corpus_list_names_sources_and_licences(cli: Cli) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scalinglab.ladder import Study, ledger, plan, total
+from scalinglab.errors import InputError
+from scalinglab.ladder import Study, ledger, plan, plan_full, total
 
 
 def study(horizons: list[int], share: float, batch: int = 100) -> Study:
@@ -44,6 +45,11 @@ def test_the_ledger_counts_whole_updates() -> None:
     assert (cost.trunk.steps, cost.branch.steps, cost.scratch.steps) == (13, 6, 27)
     assert cost.trunk.flops == 13 * 100 * 6.0 * trunk.shape.params
     assert cost.scratch.flops_exact == 27 * 100 * trunk.shape.flops_exact()
+
+
+def test_a_horizon_without_an_update_before_its_decay_is_named() -> None:
+    with pytest.raises(InputError, match="horizon 100 of size 'a' leaves no update before its decay"):
+        plan(study([100, 1_000], 0.1))
 
 
 def test_the_sum_of_a_ledger() -> None:
@@ -103,3 +109,88 @@ def test_shipped_runs_keep_their_ids() -> None:
     planned = begun(read_study(folder.study_path), folder)
     ids = {run.id for trunk in planned for run in (trunk.run, *trunk.branches)}
     assert ids == {run.path.name for run in folder.runs()}
+
+
+def full_study(**sections: object) -> Study:
+    found = study([10_000, 20_000], 0.25).model_dump(exclude_none=True)
+    return Study.model_validate({**found, **sections})
+
+
+def test_a_branch_with_its_own_batch_forks_between_updates_and_ends_at_its_horizon() -> None:
+    spec = full_study(branches=[{"name": "big", "batch_tokens": 300}, {"name": "small", "batch_tokens": 40}])
+    (trunk,) = plan(spec)
+    for branch in trunk.branches:
+        assert trunk.horizon(branch) in (10_000, 20_000)
+        assert trunk.batches.tokens_at(branch.fork) + branch.tokens == trunk.horizon(branch)
+        assert branch.tokens == pytest.approx(0.25 * trunk.horizon(branch), rel=0.05)
+        assert branch.batches.at(branch.fork) == {"big": 300, "small": 40}[branch.recipe]
+        assert branch.batches.at(branch.fork - 1) == 100
+
+
+def test_a_ramped_trunk_is_counted_in_tokens() -> None:
+    ramp = [{"from_tokens": 4_000, "batch_tokens": 200}, {"from_tokens": 12_000, "batch_tokens": 400}]
+    training = {"batch_tokens": 100, "lr": 0.01, "batch_ramp": ramp}
+    (trunk,) = plan(full_study(training=training))
+    assert [trunk.horizon(b) for b in trunk.branches] == [10_000, 20_000]
+    assert [b.end for b in trunk.branches] == [40 + 30, 40 + 40 + 20]
+    # a quarter of the tokens, to the nearest update
+    assert [trunk.batches.tokens_at(b.fork) for b in trunk.branches] == [7_400, 14_800]
+    with pytest.raises(InputError, match="the nearest are 19600 and 20000"):
+        plan(full_study(training=training, ladder={**full_study().ladder.model_dump(), "horizons": [19_700]}))
+
+
+def test_runs_from_scratch_end_at_every_horizon() -> None:
+    kinds = ["cosine", "linear", "noam", "constant", "wsd-s"]
+    schedule = {"warmup_tokens": 500, "decay_share": 0.25}
+    spec = full_study(schedule=schedule, full=[{"name": kind, "schedule": kind} for kind in kinds])
+    found = plan_full(spec)
+    assert [(run.recipe, run.ends) for run in found] == [
+        ("cosine", (100,)), ("cosine", (200,)), ("linear", (100,)), ("linear", (200,)),
+        ("noam", (100, 200)), ("constant", (100, 200)), ("wsd-s", (100, 200)),
+    ]  # fmt: skip
+    assert [run.schedule.factor(199) for run in found if run.recipe == "constant"] == [1.0]
+    wsds = found[-1].schedule
+    assert wsds.factor(99) < 0.1 < wsds.factor(100) == 1.0
+
+
+def test_horizons_in_tokens_per_parameter_are_whole_batches() -> None:
+    sizes = [{"shape": "tiny-10k"}, {"shape": "tiny-47k"}]
+    spec = full_study(ladder={"tokens_per_param": [10, 20.5], "sizes": sizes})
+    for trunk in plan(spec):
+        for branch, ratio in zip(trunk.branches, (10, 20.5), strict=True):
+            assert abs(trunk.horizon(branch) - ratio * trunk.shape.params) <= 50
+
+
+def test_a_preset_is_a_start_that_single_keys_replace() -> None:
+    spec = full_study(schedule={"warmup_tokens": 0, "preset": "minicpm", "decay_share": 0.2})
+    (trunk,) = plan(spec)
+    decays = [branch.schedule.decay for branch in trunk.branches]
+    assert [(d.shape, d.steps, d.floor) for d in decays] == [
+        ("exponential", 20, 0.1),
+        ("exponential", 40, 0.1),
+    ]
+
+
+def test_a_definition_is_read_back_as_it_was() -> None:
+    """Every kind of run through JSON and back: the same run, the same identity."""
+    import json
+
+    from scalinglab.ladder.definition import root_run, run_of
+
+    spec = full_study(
+        training={"batch_tokens": 100, "lr": 0.01, "batch_ramp": [{"from_tokens": 4_000, "batch_tokens": 200}],
+                  "optimiser": "muon", "compile": True},
+        model={"scale_emb": 10.0, "embedding_as": "matrix"},
+        branches=[{"name": "own", "weights": {"a": 1.0}, "clip": 0.5, "beta2": 0.99, "batch_tokens": 400}],
+        full=[{"name": "loop", "schedule": "cosine-loop"}, {"name": "s", "schedule": "wsd-s"}],
+    )  # fmt: skip
+    roots = [
+        root_run(spec, root, "text", (("a", 1.0), ("b", 2.0))) for root in (*plan(spec), *plan_full(spec))
+    ]
+    branches = [roots[0].branch(branch) for branch in plan(spec)[0].branches]
+    for run in (*roots, *branches):
+        back = run_of(json.loads(json.dumps(run.definition())), run.shape.name)
+        assert (back, back.id) == (run, run.id)
+    assert branches[0].mixtures == ((branches[0].start, (("a", 1.0), ("b", 0.0))),)
+    assert (branches[0].clip, branches[0].betas) == (0.5, (0.9, 0.99))
+    assert len({run.id for run in (*roots, *branches)}) == len(roots) + len(branches)

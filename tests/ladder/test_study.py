@@ -21,7 +21,16 @@ MISTAKES = [
     ("batch_tokens = 512", "", r"`training.batch_tokens` is missing"),
     ("batch_tokens = 512", "batch_tokens = 500", r"not a whole number of sequences .* 384 and 512"),
     ("[256_000, 512_000, 1_024_000", "[256_001, 512_000, 1_024_000", r"nearest are 256000 and 256512"),
-    ('decay = "1-sqrt"', 'decay = "sqrt"', r"schedule.decay: 'sqrt' is not known; expected one of 1-sqrt"),
+    (
+        'decay = "1-sqrt"',
+        'decay = "sqrt"',
+        r"schedule.decay: decay shape 'sqrt' is not known; did you mean '1-sqrt'",
+    ),
+    (
+        'decay = "1-sqrt"',
+        'decay = "exponential"',
+        r"schedule.decay: .* never reaches a floor of 0; give a floor",
+    ),
     ("width = 44", "width = 45", r"size '47k': width 45 over 2 heads"),
     ("width = 44", "wdth = 44", r"`ladder.sizes\[2\].wdth` is not a key of a study; did you mean `width`"),
     ('name = "47k"', 'name = "20k"', r"two sizes are named '20k'"),

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 import scalinglab as sl
 from scalinglab import laws, plots
 from scalinglab.experiments.quickstart import STUDY
+from scalinglab.ladder import Batches, parse_schedule
 
-NAMES = sorted({*plots.KINDS, "paired"})
+NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds"})
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,10 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
     planned, following = sl.plan(STUDY), sl.next_runs(fit, 2e12, density=4, beyond=np.inf)
     compared = sl.paired(runs, runs.assign(loss=0.995 * runs["loss"]), resamples=50)
     influences = sl.influence(fit, flops=1e13)
+    ramp = Batches(256_000, ((3000, 512_000), (6000, 1_024_000)))
     return {
+        "schedule": lambda **ax: plots.schedule(parse_schedule("default:total=10000"), batches=ramp, **ax),
+        "schedule_kinds": lambda **ax: plots.schedule_kinds(**ax),
         "schedule_and_loss": lambda **ax: plots.schedule_and_loss(trunk, branches, **ax),
         "loss_vs_tokens": lambda **ax: plots.loss_vs_tokens(fit, **ax),
         "residuals": lambda **ax: plots.residuals(fit, **ax),

@@ -69,7 +69,7 @@ def test_every_kind_is_a_public_figure_with_help():
     for name, kind in plots.KINDS.items():
         assert kind.name == name
         assert kind.function is getattr(plots, name)
-        assert kind.takes in ("fit", "runs", "study")
+        assert kind.takes in ("fit", "runs", "study", "schedule")
         assert kind.help
         assert "\n" not in kind.help
 
