@@ -67,8 +67,8 @@ def schedule(
 
     steps: how many updates are drawn; by default each schedule up to its own end, and one without an end as far as
         the others go (alone: ten warmups, or two falls and rises of a cosine loop).
-    batches: the axis is then in tokens, and where the batch has a ramp, its steps stand on a second axis. By the name of
-        a schedule where they differ; the first are then the axis' own.
+    batches: the axis is then in tokens, and where the batch has a ramp, its steps stand on a second axis. By name
+        where schedules differ in them; the first are then the axis' own.
     Of one schedule the warmup, decays and rises are shaded. Of several, the branches of a trunk that is among them
     are drawn from their forks on. Returns the Axes of the rate. Raises InputError where there is nothing to draw.
     """
