@@ -64,9 +64,8 @@ class SweepProgress:
             if kind == "failed":
                 say(f"{task.run.id}: {event[2].strip().splitlines()[-1]}", "red")
             elif kind == "diverged":
-                console.print(
-                    f"[yellow]{task.run.id} diverged at step {event[2]}; its branches are left out[/]"
-                )
+                rest = "; what starts from there is left out" if task.run.kind == "trunk" else ""
+                say(f"{task.run.id} diverged at step {event[2]}{rest}", "yellow")
         self._advance()
         if not console.is_terminal:
             self._plain()
@@ -113,5 +112,8 @@ def steps(title: str) -> Iterator[Any]:
 
 
 def outcome_sentences(outcome: Outcome) -> list[str]:
-    """Runs that are left out, a sentence each."""
-    return [f"{task} diverged; a lower training.lr may help" for task in outcome.diverged]
+    """What to do about runs that are left out."""
+    count = len(outcome.diverged)
+    if not count:
+        return []
+    return [f"{count} run{'s' if count > 1 else ''} diverged; a lower training.lr may help"]

@@ -1,5 +1,7 @@
 """`scalinglab fork`, `extend`, `ls`, `show` and `rm`: single runs after, or beside, a sweep."""
 
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,8 @@ from scalinglab.cli._app import Json, app
 from scalinglab.errors import EnvironmentProblem, InputError
 
 PANEL = "Single runs"
+_SETS_WITH_ERRORS = 3
+"""Held-out sets that `show` has room for in 80 columns with a standard error each."""
 RunName = Annotated[
     str,
     typer.Argument(
@@ -88,7 +92,9 @@ def _carry_out(known: Any, task: Any, as_json: bool) -> None:
     console.quiet = as_json
     folder, stands = known.folder, task is None
     if task is not None:
-        stands = task.end in folder.run(task.run.id).read_metrics().evals
+        before = folder.run(task.run.id).read_metrics()
+        # a run that has diverged would do so again
+        stands = task.end in before.evals or before.diverged is not None
     if task is not None and not stands:
         with SweepProgress([task], [task]) as watch:
             outcome = perform_tasks(folder, [task], watch)
@@ -107,7 +113,8 @@ def _carry_out(known: Any, task: Any, as_json: bool) -> None:
         say(f"{made.id} diverged at step {metrics.diverged}: {metrics.reason}", "yellow")
         return
     say(f"{made.id} {'stands already' if stands else 'is done'}: {_ends(made)}")
-    say(f"{folder.table_path} has it. Look at it with:\n  scalinglab show {made.run.path}")
+    say(f"{folder.table_path} has it. Look at it with:", soft_wrap=True)
+    say(f"  scalinglab show {made.run.path}", soft_wrap=True)
 
 
 @app.command(
@@ -130,16 +137,19 @@ def ls(
         if as_json:
             print_json({"study": str(folder), "runs": rows})
             return
-        shown = table(f"Runs of {folder}", "run", "kind", "tokens", "loss", "checkpoints", "disk")
-        shown.columns[0].no_wrap = False
+        if not rows:
+            say(f"{folder} holds no run yet.")
+            return
+        shown = table(f"Runs of {folder}", "run", "kind", "tokens", "loss", "kept", "disk", "")
         for row in rows:
             shown.add_row(
                 row["run_id"],
-                row["kind"] if row["diverged"] is None else "diverged",
+                row["kind"],
                 _count(row["tokens"]),
                 "" if row["loss"] is None else f"{row['loss']:.4f}",
                 str(row["checkpoints"]),
                 _bytes(row["disk_bytes"]),
+                "" if row["state"] == "done" else row["state"],
             )
         console.print(shown)
         return
@@ -176,6 +186,7 @@ def ls(
 )
 def show(run: RunName, as_json: Json = False) -> None:
     """One run: where it comes from, what forked from it, its losses, checkpoints and what it cost."""
+    from rich.markup import escape
     from rich.tree import Tree
 
     from scalinglab.cli._console import console, print_json
@@ -188,31 +199,29 @@ def show(run: RunName, as_json: Json = False) -> None:
         print_json(found)
         return
     trunk = known if known.manifest["parent"] is None else _known(known.folder, known.manifest["parent"])
-    tree = Tree(_leaf(trunk, known), guide_style="dim")
-    for branch in trunk.branches() if trunk is not None else []:
-        fork = branch.definition.batches.tokens_at(branch.manifest["start"])
-        tree.add(f"[dim]fork at {_count(fork)}[/]  {_leaf(branch, known)}")
-    console.print(tree, soft_wrap=True)
-    settings = found["settings"]
-    console.print(
-        f"N {found['params']:,} ({found['params_total']:,} in all), seed {settings['seed']}, "
-        f"learning rate {settings['lr']:g}, batch {settings['batch_tokens']:,} tokens, {found['schedule']}"
+    tree = Tree(
+        "[dim]a trunk that was removed[/]" if trunk is None else _leaf(trunk, known), guide_style="dim"
     )
-    for path, kept in (("checkpoints", found["checkpoints"]),):
-        tokens = ", ".join(_count(each) for each in kept) or "none"
-        console.print(f"{path} at {tokens} tokens ({_bytes(found['disk_bytes'])} on disk)")
-    spent = f"{found['updates']:,} updates in {found['seconds']:,.0f} s of training"
-    wasted = f"; interruptions wasted {found['steps_wasted']:,} of them" if found["steps_wasted"] else ""
-    console.print(f"{spent}, {found['begins']} process{'es' * (found['begins'] != 1)}{wasted}")
+    for branch in trunk.branches() if trunk is not None else [known]:
+        tree.add(_leaf(branch, known))
+    console.print(tree)
+    _print_settings(known.definition, found)
+    tokens = ", ".join(_count(each) for each in found["checkpoints"])
+    kept = f"checkpoints at {tokens} tokens" if tokens else "no checkpoint is kept"
+    console.print(f"{kept}, {_bytes(found['disk_bytes'])} on disk")
+    wasted = f"; {found['steps_wasted']:,} of them were trained again" if found["steps_wasted"] else ""
+    console.print(f"{found['updates']:,} updates in {found['seconds']:,.0f} s of training{wasted}")
     if found["diverged"] is not None:
-        console.print(f"[yellow]diverged[/] at step {found['diverged']}: {found['reason']}")
+        console.print(f"[yellow]diverged[/] at step {found['diverged']}: {escape(found['reason'])}")
     sets = list(found["measured"][0]["sets"]) if found["measured"] else []
     if sets:
-        shown = table("Held-out loss, nats/byte", "tokens", *sets)
+        shown = table("Held-out loss, nats/byte", "tokens", *(escape(name) for name in sets))
         for row in found["measured"]:
-            cells = (row["sets"][name] for name in sets)
+            cells = [_per_byte(row["sets"][name]) for name in sets]
+            exact = len(sets) <= _SETS_WITH_ERRORS
             shown.add_row(
-                _count(row["tokens"]), *(f"{each['loss']:.4f} ± {each['se']:.4f}" for each in cells)
+                _count(row["tokens"]),
+                *(f"{loss:.4f} ± {se:.4f}" if exact else f"{loss:.4f}" for loss, se in cells),
             )
         console.print(shown)
 
@@ -234,10 +243,12 @@ def rm(
     import shutil
     import sys
 
-    from scalinglab.cli._console import console, print_json, say
+    from scalinglab.cli._console import print_json, say
     from scalinglab.sweep.lineage import find_run, remove
 
     path = Path(run)
+    if as_json and not yes:
+        raise InputError("rm --json asks nobody; add --yes")
     whole = (path / "study.toml").is_file()
     if whole:
         doomed = _all_known(path)
@@ -253,7 +264,7 @@ def rm(
                 f"rm {run} would delete {what} ({_bytes(size)}); add --yes where nobody can be asked"
             )
         for each in doomed:
-            console.print(f"  {each.run.path}", soft_wrap=True)
+            say(f"  {each.run.path}", soft_wrap=True)
         if not typer.confirm(f"Delete {what} ({_bytes(size)})?"):
             say("Nothing was deleted.")
             return
@@ -286,11 +297,11 @@ def _known(folder: Any, run_id: str) -> Any:
 
 def _row(known: Any) -> dict[str, Any]:
     """The run in one line."""
+    from scalinglab.sweep.lineage import last_loss, run_state
+
     metrics, batches = known.run.read_metrics(), known.definition.batches
     at = max([known.manifest["start"], *metrics.train])
-    last = metrics.evals.get(max(metrics.evals, default=-1))
-    sets = [found.get("loss_per_byte", found["loss"]) for found in last["sets"].values()] if last else []
-    files = [path for path in known.run.path.rglob("*") if path.is_file()]
+    sizes = _file_sizes(known.run.path)
     return {
         "run_id": known.id,
         "kind": known.kind,
@@ -298,12 +309,23 @@ def _row(known: Any) -> dict[str, Any]:
         "recipe": known.manifest.get("recipe", ""),
         "origin": known.manifest.get("origin", "study"),
         "tokens": batches.tokens_at(at),
-        "loss": sum(sets) / len(sets) if sets else None,
+        "state": run_state(known.run, metrics, known.end),
+        "loss": last_loss(metrics),
         "diverged": metrics.diverged,
         "checkpoints": len(known.run.checkpoints()),
-        "disk_bytes": sum(path.stat().st_size for path in files),
-        "checkpoint_bytes": sum(path.stat().st_size for path in files if path.parent.name == "checkpoints"),
+        "disk_bytes": sum(sizes.values()),
+        "checkpoint_bytes": sum(size for path, size in sizes.items() if path.parent.name == "checkpoints"),
     }
+
+
+def _file_sizes(folder: Path) -> dict[Path, int]:
+    """In bytes; a file that a training process has just renamed is left out."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                found[path] = path.stat().st_size
+    return found
 
 
 def _details(known: Any) -> dict[str, Any]:
@@ -332,16 +354,54 @@ def _details(known: Any) -> dict[str, Any]:
 
 def _leaf(known: Any, chosen: Any) -> str:
     """A run in the tree of its family."""
-    if known is None:
-        return "[dim]a trunk that was removed[/]"
-    name = f"[bold]{known.id}[/]" if known.id == chosen.id else known.id
-    return f"{name}  {_ends(known)}"
+    row = _row(known)
+    parts = [f"[bold]{known.id}[/]" if known.id == chosen.id else known.id]
+    if known.kind == "branch":
+        fork = known.definition.batches.tokens_at(known.manifest["start"])
+        parts.append(f"[dim]from[/] {_count(fork)} [dim]to[/] {_count(row['tokens'])}")
+    else:
+        parts.append(_count(row["tokens"]))
+    if row["loss"] is not None:
+        parts.append(f"[dim]loss[/] {row['loss']:.4f}")
+    if row["recipe"]:
+        parts.append(f"[dim]{row['recipe']}[/]")
+    if row["state"] != "done":
+        parts.append(f"[yellow]{row['state']}[/]")
+    return "  ".join(parts)
 
 
 def _ends(known: Any) -> str:
     row = _row(known)
-    loss = "" if row["loss"] is None else f", held-out loss {row['loss']:.4f} nats/byte"
+    loss = "" if row["loss"] is None else f", {row['loss']:.4f} nats/byte"
     return f"{_count(row['tokens'])} tokens{loss}"
+
+
+def _print_settings(run: Any, found: dict[str, Any]) -> None:
+    """What the run was trained with, a branch's own changes of its trunk among it."""
+    from scalinglab.cli._console import say
+
+    batch = run.batches.at(run.start)
+    later = "".join(f", {tokens:,} from step {step:,}" for step, tokens in run.ramp if step > run.start)
+    say(
+        f"N {found['params']:,} ({found['params_total']:,} in all), seed {run.seed}, learning rate {run.lr:g}, "
+        f"batch {batch:,} tokens{later}"
+    )
+    decay = run.schedule.decay if run.kind == "branch" else None
+    if decay is not None:
+        tokens = run.batches.tokens_at(decay.end) - run.batches.tokens_at(decay.start)
+        say(f"decay {decay.shape} over {_count(tokens)} tokens to {decay.floor:g} of the peak")
+    elif run.kind == "full":
+        say(f"schedule {run.schedule.name}")
+    for _, weights in run.mixtures:
+        say("mixture " + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))
+
+
+def _per_byte(measured: dict[str, Any]) -> tuple[float, float]:
+    """Loss and its standard error; the first records were of bytes and did not say so."""
+    return (
+        measured.get("loss_per_byte", measured["loss"]),
+        measured.get("se_per_byte", measured["se"]),
+    )
 
 
 def _weights(text: str) -> tuple[tuple[str, float], ...]:
@@ -352,11 +412,14 @@ def _weights(text: str) -> tuple[tuple[str, float], ...]:
             found.append((name.strip(), float(value)))
         except ValueError:
             equals = ""
-        if not equals or found[-1][1] < 0:
+        if not equals or not 0 <= found[-1][1] < math.inf:
             raise InputError(
                 f"--weights {text}: give SOURCE=WEIGHT, with commas between, such as code=1,wiki=3"
             )
-    return tuple(each for each in found if each[1] > 0)
+    chosen = tuple(each for each in found if each[1] > 0)
+    if not chosen:
+        raise InputError(f"--weights {text}: every weight is 0; give one source a weight above 0")
+    return chosen
 
 
 def _count(value: float) -> str:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from scalinglab.analysis import count_text
 from scalinglab.cli import _summary
 from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
@@ -94,55 +95,64 @@ def need_training_extra() -> None:
 
 
 def print_status(source: Path, out: Path | None, as_json: bool) -> None:
-    """Every run of a study's folder: how far it is and its last measured loss."""
+    """Every run of a study's folder, and what `fork` added: how far it is and its last measured loss."""
+    from scalinglab.sweep.graph import forked
+    from scalinglab.sweep.lineage import last_loss, run_state
+    from scalinglab.sweep.study_run import begun
+
     folder = StudyFolder(source if source.is_dir() else out or Path("runs") / source.stem)
     if not source.exists():
         raise InputError(f"{source}: there is no such study file or folder")
-    study = read_study(folder.study_path if source.is_dir() else source)
     if not folder.study_path.exists():
         raise InputError(f"{folder.path}: nothing has been trained there yet; start it with scalinglab sweep")
+    study = read_study(folder.study_path if source.is_dir() else source)
+    trunks = begun(study, folder)
+    forks = forked(folder, [run.id for trunk in trunks for run in trunk.runs])
+    wanted = []  # (run, its last step, recipe, whether the study asks for it)
+    for trunk in trunks:
+        wanted.append((trunk.run, trunk.plan.steps, getattr(trunk.plan, "recipe", ""), "study"))
+        for planned, branch in zip(trunk.plan.branches, trunk.branches, strict=True):
+            wanted.append((branch, branch.end, planned.recipe, "study"))
+        own = [task for task in forks if task.run.parent == trunk.run.id]
+        wanted += [(task.run, task.end, task.recipe, task.origin) for task in own]
     rows: list[dict[str, Any]] = []
-    from scalinglab.sweep.study_run import begun
-
-    for trunk in begun(study, folder):
-        runs = [(trunk.run, trunk.plan.steps), *((branch, branch.end) for branch in trunk.branches)]
-        for one, end in runs:
-            metrics = folder.run(one.id).read_metrics()
-            at = max(metrics.train, default=one.start)
-            measured = metrics.evals.get(max(metrics.evals, default=-1))
-            sets = [found["loss"] for found in measured["sets"].values()] if measured else []
-            done = end in metrics.evals
-            state = "diverged" if metrics.diverged is not None else "done" if done else "waiting"
-            if state == "waiting" and metrics.train:
-                state = "begun"
-            rows.append(
-                {
-                    "run_id": one.id,
-                    "size": one.shape.name,
-                    "seed": one.seed,
-                    "kind": one.kind,
-                    "tokens": at * one.batch_tokens,
-                    "of_tokens": end * one.batch_tokens,
-                    "state": state,
-                    "loss": sum(sets) / len(sets) if sets else None,
-                    "steps_wasted": metrics.wasted,
-                    "lines_dropped": metrics.dropped,
-                }
-            )
+    for one, end, recipe, origin in wanted:
+        metrics = folder.run(one.id).read_metrics()
+        at = max(metrics.train, default=one.start)
+        rows.append(
+            {
+                "run_id": one.id,
+                "size": one.shape.name,
+                "seed": one.seed,
+                "kind": one.kind,
+                "recipe": recipe,
+                "origin": origin,
+                "tokens": one.batches.tokens_at(at),
+                "of_tokens": one.batches.tokens_at(max(end, at)),
+                "state": run_state(folder.run(one.id), metrics, end),
+                "loss": last_loss(metrics),
+                "steps_wasted": metrics.wasted,
+                "lines_dropped": metrics.dropped,
+                "reason": metrics.reason,
+            }
+        )
     if as_json:
         print_json({"study": str(folder.path), "runs": rows})
         return
     shown = _summary.table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
     for row in rows:
-        kind = "trunk" if row["kind"] == "trunk" else "  decay"
-        loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
+        kind = {"trunk": "trunk", "full": "whole", "branch": "  decay"}[row["kind"]]
+        recipe = f", {row['recipe']}" if row["recipe"] else ""
         shown.add_row(
-            f"{kind} {row['size']} seed {row['seed']}",
-            f"{row['tokens'] / 1e6:.3f}M",
-            f"{row['of_tokens'] / 1e6:.3f}M",
-            str(row["state"]),
-            loss,
+            f"{kind} {row['size']} seed {row['seed']}{recipe}",
+            count_text(row["tokens"], 4),
+            count_text(row["of_tokens"], 4),
+            row["state"],
+            "" if row["loss"] is None else f"{row['loss']:.4f}",
         )
     console.print(shown)
     finished = sum(row["state"] == "done" for row in rows)
     console.print(f"{finished} of {len(rows)} runs are done")
+    for row in rows:
+        if row["state"] == "diverged":
+            note(f"{row['run_id']} diverged: {row['reason']}")

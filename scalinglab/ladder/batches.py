@@ -91,8 +91,8 @@ class Batches:
         """These batches before `step`, and one of `tokens` from it on: a branch with a batch of its own."""
         if step == 0:
             return Batches(tokens)
-        before = tuple((start, batch) for start, batch in self.ramp if start < step)
-        return Batches(self.tokens, (*before, (step, tokens)))
+        before = Batches(self.tokens, tuple((start, batch) for start, batch in self.ramp if start < step))
+        return before if before.at(step) == tokens else Batches(self.tokens, (*before.ramp, (step, tokens)))
 
     def _pieces(self, step: int) -> list[tuple[int, int]]:
         """(updates, batch) of each piece before `step`."""

@@ -111,6 +111,11 @@ class Run:
                     f"the study's sources are {', '.join(known)}"
                 )
             given = dict(own.weights)
+            if not any(given.values()):
+                raise InputError(
+                    f"the branch {branch.recipe or 'to ' + str(branch.end)} gives every source the weight 0; "
+                    "give one a weight above 0"
+                )
             weights = tuple((name, given.get(name, 0.0)) for name in known)
         return replace(
             self,

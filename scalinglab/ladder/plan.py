@@ -202,8 +202,10 @@ def _branch(
 def _changes(entry: Branches | None) -> Changes:
     if entry is None:
         return Changes()
-    weights = entry.weights and tuple((name, weight) for name, weight in entry.weights.items() if weight > 0)
-    return Changes(entry.weight_decay, entry.beta1, entry.beta2, entry.clip, weights or None)
+    weights = None
+    if entry.weights is not None:
+        weights = tuple((name, weight) for name, weight in entry.weights.items() if weight > 0)
+    return Changes(entry.weight_decay, entry.beta1, entry.beta2, entry.clip, weights)
 
 
 def _whole_schedules(

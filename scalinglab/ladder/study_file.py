@@ -101,6 +101,8 @@ def _check_decays(study: Study) -> None:
     for entry in entries:
         if names.count(entry.name) > 1:
             raise InputError(f"two entries of branches and full are named {entry.name!r}; use a name once")
+        if isinstance(entry, Branches) and entry.weights is not None and not any(entry.weights.values()):
+            raise InputError(f"entry {entry.name!r}: every weight is 0; give one source a weight above 0")
         for size in entry.sizes or ():
             if size not in sizes:
                 raise InputError(

@@ -34,8 +34,11 @@ def derive_table(folder: StudyFolder, write: bool = True) -> Derived:
 
     rows: list[dict[str, Any]] = []
     notes = []
-    for run in folder.runs():
-        manifest, metrics = run.manifest(), run.read_metrics()
+    known = [(run, run.manifest(), run.read_metrics()) for run in folder.runs()]
+    spoilt = {
+        manifest["id"]: metrics.diverged for _, manifest, metrics in known if metrics.diverged is not None
+    }
+    for run, manifest, metrics in known:
         if metrics.dropped:
             count = f"{metrics.dropped} torn line{'s' * (metrics.dropped > 1)}"
             notes.append(f"{run.metrics_path}: {count} dropped; no finished record is lost")
@@ -43,6 +46,10 @@ def derive_table(folder: StudyFolder, write: bool = True) -> Derived:
             notes.append(
                 f"{manifest['id']} diverged at step {metrics.diverged} ({metrics.reason}) and is left out from there"
             )
+        # a loss that has risen to stay is found out some updates later: a branch may have begun in between
+        if manifest["parent"] in spoilt and manifest["start"] >= spoilt[manifest["parent"]]:
+            notes.append(f"{manifest['id']} is left out: its trunk had diverged where it forks")
+            continue
         for step in sorted(metrics.evals):
             if metrics.diverged is not None and step >= metrics.diverged:
                 continue

@@ -19,6 +19,9 @@ from typing import Any
 from scalinglab.errors import InputError
 from scalinglab.records.files import disk_problem, write_json
 
+_PATIENCE = 0.3
+"""Seconds to wait for a lock: one that is only being looked at is free again by then."""
+
 
 @dataclass
 class Metrics:
@@ -106,31 +109,13 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One process at a time may train a run. Raises InputError when another does."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.lock_path)
-        try:
-            self.lock_path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InputError(f"{self.path}: another process is training this run; wait for it") from None
-        except OSError as error:
-            raise disk_problem(self.lock_path, error) from error
-        try:
+        with _held(self.lock_path, f"{self.path}: another process is training this run; wait for it"):
             yield
-        finally:
-            lock.release()
 
     @property
     def busy(self) -> bool:
         """Whether some process is training the run now."""
-        if not self.lock_path.exists():
-            return False
-        try:
-            with self.locked():
-                return False
-        except InputError:
-            return True
+        return _is_held(self.lock_path)
 
     def sweep_up(self) -> None:
         """Remove what a killed process left half written. For the holder of the lock."""
@@ -213,6 +198,23 @@ class StudyFolder:
     def table_path(self) -> Path:
         return self.path / "table.csv"
 
+    @property
+    def lock_path(self) -> Path:
+        """Held by the sweep that trains the study."""
+        return self.path / ".lock"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One sweep at a time may train a study. Raises InputError when another does."""
+        sentence = f"{self.path}: another process is training this study; wait for it or take another folder"
+        with _held(self.lock_path, sentence):
+            yield
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sweep is training the study now."""
+        return _is_held(self.lock_path)
+
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.path / run_id)
 
@@ -224,6 +226,39 @@ class StudyFolder:
     def runs(self) -> list[RunFolder]:
         """Every run that has a manifest, by name."""
         return [RunFolder(manifest.parent) for manifest in sorted(self.path.glob("*/manifest.json"))]
+
+
+@contextmanager
+def _held(path: Path, sentence: str) -> Iterator[None]:
+    """Hold a lock file. Raises InputError with `sentence` when another process does."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise InputError(sentence) from None
+    except OSError as error:
+        raise disk_problem(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_held(path: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # nobody trains where nothing can be written
 
 
 def read_json(path: Path) -> Any:

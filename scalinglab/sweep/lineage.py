@@ -4,18 +4,21 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scalinglab.errors import InputError
 from scalinglab.ladder import WSD, Branch, Decay, read_study
 from scalinglab.ladder.definition import Run, run_of
 from scalinglab.ladder.plan import Changes
 from scalinglab.records.derive import derive_table
-from scalinglab.records.store import RunFolder, StudyFolder
+from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 from scalinglab.sweep.agreement import check_maths
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import Task, fork_task
 from scalinglab.sweep.text import begun_text, text_files
+
+State = Literal["waiting", "running", "stopped", "diverged", "done"]
+"""waiting: nothing of it exists; stopped: begun, and nobody is training it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class KnownRun:
     def definition(self) -> Run:
         return run_of(self.manifest["definition"], self.manifest["size"])
 
+    @property
+    def end(self) -> int | None:
+        """The step a branch is to reach; others have none of their own."""
+        end: int | None = self.manifest["end"]
+        return end
+
     def branches(self) -> list["KnownRun"]:
         """The runs that forked from this one, the shortest horizon first."""
         found = [known for known in known_runs(self.folder) if known.manifest["parent"] == self.id]
@@ -49,6 +58,28 @@ def known_runs(folder: StudyFolder) -> list[KnownRun]:
     return [KnownRun(folder, run, run.manifest()) for run in folder.runs()]
 
 
+def run_state(run: RunFolder, metrics: Metrics, end: int | None = None) -> State:
+    """What a run is doing, by its files.
+
+    end: the step it is to reach; a run without one is done where it was last measured.
+    """
+    if metrics.diverged is not None:
+        return "diverged"
+    if run.busy:
+        return "running"
+    if (max(metrics.train, default=-1) if end is None else end) in metrics.evals:
+        return "done"
+    return "stopped" if (run.path / "manifest.json").exists() else "waiting"
+
+
+def last_loss(metrics: Metrics) -> float | None:
+    """The last measured loss, nats per byte, the mean over the held-out sets."""
+    if not metrics.evals:
+        return None
+    sets = metrics.evals[max(metrics.evals)]["sets"].values()
+    return sum(float(found.get("loss_per_byte", found["loss"])) for found in sets) / len(sets)
+
+
 def find_run(reference: str | Path, kind: str | None = None, below: Path = Path("runs")) -> KnownRun:
     """The run of that name.
 
@@ -58,30 +89,37 @@ def find_run(reference: str | Path, kind: str | None = None, below: Path = Path(
     Raises InputError when there is none or there are several, naming them.
     """
     path = Path(reference)
+    if not path.name or path.name == "..":
+        path = path.resolve()
+    alone = path.parent == Path()
     if (path / "manifest.json").is_file():
         found = [KnownRun(StudyFolder(path.parent), RunFolder(path), RunFolder(path).manifest())]
     else:
-        folders = [path.parent] if path.parent != Path() else sorted(below.glob("*"))
-        found = [
-            known
-            for folder in folders
-            for known in known_runs(StudyFolder(folder))
-            if known.id == path.name or known.id.startswith(path.name)
-        ]
-        exact = [known for known in found if known.id == path.name]
-        # the name of a size means its trunk, or the first of its trunks' seeds
-        trunks = [known for known in found if known.kind == "trunk" and known.manifest["size"] == path.name]
-        found = exact or trunks[:1] or found
+        found = []
+        for folder in sorted(below.glob("*")) if alone else [path.parent]:
+            begin = [known for known in known_runs(StudyFolder(folder)) if known.id.startswith(path.name)]
+            exact = [known for known in begin if known.id == path.name]
+            # the name of a size means its trunk, that of the first seed where it has several
+            trunks = [
+                known for known in begin if known.kind == "trunk" and known.manifest["size"] == path.name
+            ]
+            trunks.sort(key=lambda known: known.definition.seed)
+            found += exact or trunks[:1] or begin
     if not found:
-        where = f"in {path.parent}" if path.parent != Path() else f"in the studies of {below}"
-        raise InputError(f"no run {path.name!r} {where}; scalinglab ls names them")
+        if (path / "study.toml").is_file():
+            raise InputError(
+                f"{path} is a study, and this takes one of its runs; scalinglab ls {path} names them"
+            )
+        where, at = (f"in the studies of {below}", below) if alone else (f"in {path.parent}", path.parent)
+        raise InputError(f"no run {path.name!r} {where}; scalinglab ls {at} names them")
     if len(found) > 1:
-        names = ", ".join(known.id for known in found[:6]) + (", …" if len(found) > 6 else "")
+        names = ", ".join(str(known.run.path) for known in found[:6]) + (", …" if len(found) > 6 else "")
         raise InputError(f"{reference} could be any of {names}; give more of the name")
     if kind is not None and found[0].kind != kind:
+        parent = found[0].manifest["parent"]
+        what = "was trained from scratch" if found[0].kind == "full" else f"is a {found[0].kind}"
         raise InputError(
-            f"{found[0].id} is a {found[0].kind}, and this takes a {kind}"
-            + (f"; its {kind} is {found[0].manifest['parent']}" if found[0].manifest["parent"] else "")
+            f"{found[0].id} {what}, and this takes a {kind}" + (f"; its {kind} is {parent}" if parent else "")
         )
     return found[0]
 
@@ -99,18 +137,25 @@ def forked_branch(
 
     at: tokens at the fork, where a checkpoint must stand: a fork is exact or refused.
     Raises InputError with the nearest checkpoints where there is none, for a decay that is no whole number of
-    batches, and for a trunk that had diverged by then.
+    batches, a batch that is no whole number of sequences, a mixture of other sources than the study's, a fork inside
+    the warmup, and for a trunk that had diverged by then.
     """
     check_maths(trunk.folder)
     run = trunk.definition
     fork = _checkpoint(trunk, run, at)
     batches = run.batches if batch_tokens is None else run.batches.forked(fork, batch_tokens)
+    batches.samples_before(fork + 1, run.shape.context)
     end = batches.step_at(at + tokens)
     if end is None or end <= fork:
         own = batches.at(fork)
-        near = max(1, round(tokens / own)) * own
+        near = batches.tokens_at(max(batches.nearest_step(at + tokens), fork + 1)) - at
         raise InputError(
             f"a decay of {tokens} tokens is no whole number of batches of {own}; the nearest is {near}"
+        )
+    if fork < run.schedule.warmup:
+        raise InputError(
+            f"{at} tokens lie inside the warmup of {trunk.id}, which ends at "
+            f"{run.batches.tokens_at(run.schedule.warmup)}; fork from there on"
         )
     schedule = WSD(run.schedule.warmup, Decay(shape, fork, end - fork, floor))
     recipe = f"fork {shape}"
@@ -120,7 +165,8 @@ def forked_branch(
 def extension(trunk: KnownRun, to: int) -> Task | None:
     """The rest of a trunk up to `to` tokens; None when it stands there already.
 
-    Raises InputError for tokens between two updates, before the trunk's end, or beyond a divergence.
+    Raises InputError for tokens between two updates, before the trunk's end, or beyond a divergence, and for a trunk
+    that is being trained.
     """
     check_maths(trunk.folder)
     run = trunk.definition
@@ -135,6 +181,7 @@ def extension(trunk: KnownRun, to: int) -> Task | None:
     if end in kept and end in metrics.evals:
         return None
     _sound(trunk, end)
+    _idle(trunk.run)
     if kept and end < kept[-1]:
         raise InputError(
             f"{trunk.id} has gone on to {run.batches.tokens_at(kept[-1])} tokens already and keeps no state at {to}; "
@@ -149,7 +196,12 @@ def extension(trunk: KnownRun, to: int) -> Task | None:
 
 
 def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcome:
-    """Train tasks of a study that has begun, and derive its table anew."""
+    """Train tasks of a study that has begun, beside its own sweep perhaps, and derive its table anew.
+
+    Raises InputError when another process is training one of the runs.
+    """
+    for task in todo:
+        _idle(folder.run(task.run.id))
     texts = begun_text(read_study(folder.study_path), folder)
     outcome = run_tasks(todo, folder.path, text_files(texts), len(todo), watch)
     derive_table(folder)
@@ -159,12 +211,14 @@ def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcom
 def remove(known: Iterable[KnownRun], checkpoints_only: bool = False) -> None:
     """Delete runs, or only their states; the table of the study follows.
 
-    Raises InputError when one is being trained.
+    Raises InputError when one is being trained, or the study is: its sweep relies on what stands.
     """
     runs = list(known)
+    for folder in {each.folder for each in runs}:
+        if folder.busy:
+            raise InputError(f"{folder.path}: a process is training this study; stop it first")
     for each in runs:
-        if each.run.busy:
-            raise InputError(f"{each.run.path}: a process is training this run; stop it first")
+        _idle(each.run)
     for each in runs:
         shutil.rmtree(
             each.run.path / "checkpoints" if checkpoints_only else each.run.path, ignore_errors=True
@@ -186,15 +240,21 @@ def _checkpoint(trunk: KnownRun, run: Run, at: int) -> int:
         )
     near = sorted(sorted(kept, key=lambda each: abs(run.batches.tokens_at(each) - at))[:2])
     beyond = at > run.batches.tokens_at(kept[-1])
+    to = run.batches.tokens_at(run.batches.nearest_step(at))
     raise InputError(
         f"{trunk.id} keeps no checkpoint at {at} tokens; the nearest {'is' if len(near) == 1 else 'are'} at "
         f"{_listed(run, near)}"
         + (
-            f". To fork beyond its end, extend it first: scalinglab extend {trunk.run.path} --to {at}"
+            f". To fork beyond its end, extend it first: scalinglab extend {trunk.run.path} --to {to}"
             if beyond
             else ""
         )
     )
+
+
+def _idle(run: RunFolder) -> None:
+    if run.busy:
+        raise InputError(f"{run.path}: another process is training this run; wait for it or stop it")
 
 
 def _sound(trunk: KnownRun, step: int) -> None:
@@ -206,4 +266,5 @@ def _sound(trunk: KnownRun, step: int) -> None:
 
 
 def _listed(run: Run, steps: list[int]) -> str:
-    return " and ".join(str(run.batches.tokens_at(step)) for step in steps) + " tokens"
+    *first, last = (str(run.batches.tokens_at(step)) for step in steps)
+    return (f"{', '.join(first)} and {last}" if first else last) + " tokens"

@@ -2,19 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from scalinglab import corpus
-from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.errors import EnvironmentProblem
 from scalinglab.ladder import Cost, Scratch, Spent, Study, read_study, scratch_cost, total, trunk_cost
 from scalinglab.ladder.definition import Run
 from scalinglab.records.derive import derive_table
-from scalinglab.records.files import disk_problem, write_atomic, write_json
+from scalinglab.records.files import write_atomic, write_json
 from scalinglab.records.store import Metrics, StudyFolder, read_json
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
@@ -73,7 +72,7 @@ def run(
     planned = [run.id for trunk in prepared.trunks for run in trunk.runs]
     if prepared.todo:
         _disk(prepared)
-        with _locked(folder.path):
+        with folder.locked():
             # another process may have been here since `prepare`
             check_runs(prepared.study, planned, folder)
             check_text(texts.fingerprint, folder)
@@ -189,24 +188,3 @@ def _disk(prepared: Prepared) -> None:
             f"{prepared.folder.path}: the study writes about {needed / 1e6:,.0f} MB of checkpoints and "
             f"{free / 1e6:,.0f} MB are free; free some space or take another folder with --out"
         )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time may train in a folder."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path / ".lock")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"{path}: another process is training this study; wait for it or take another folder"
-        ) from None
-    except OSError as error:
-        raise disk_problem(path, error) from error
-    try:
-        yield
-    finally:
-        lock.release()

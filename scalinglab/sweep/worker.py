@@ -114,7 +114,7 @@ def _train(
     before = folder.read_metrics().train
     watch = LossWatch(task.run.shape.vocab)
     for step in sorted(step for step in before if step <= trainer.step):
-        watch.spiked(before[step]["loss"])
+        watch.spiked(step, before[step]["loss"])
     saved = time.monotonic()
 
     with folder.open_log() as log:
@@ -123,8 +123,8 @@ def _train(
         def record(entry: dict[str, float]) -> None:
             log.append("train", entry)
             tell(("progress", task.id, entry["step"], entry["loss"]))
-            if watch.spiked(entry["loss"]):
-                raise Diverged(int(entry["step"]), watch.reason)
+            if watch.spiked(int(entry["step"]), entry["loss"]):
+                raise Diverged(watch.since, watch.reason)
 
         def pause() -> bool:
             nonlocal saved
@@ -143,6 +143,7 @@ def _train(
         except Diverged as error:
             log.append("diverged", {"step": error.step, "reason": error.reason})
             log.flush()
+            folder.resume_path.unlink(missing_ok=True)
             return ("diverged", task.id, error.step)
         trainer.save(folder.checkpoint_path(task.end))
         log.append("eval", _measurement(task, trainer, sets))
