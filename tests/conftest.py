@@ -2,11 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+from scalinglab.sweep import Outcome, Task
+from scalinglab.sweep.engine import Watch
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +87,84 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCALINGLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+class InProcess:
+    """Tasks are done one after another in this process, without workers that import torch anew."""
+
+    stop: int | None = None
+    """Metrics records after which the work is interrupted."""
+
+    def __call__(
+        self,
+        todo: Sequence[Task],
+        folder: Path,
+        streams: Mapping[str, tuple[Path, Path]],
+        workers: int = 1,
+        watch: Watch = lambda event: None,
+    ) -> Outcome:
+        import torch
+
+        from scalinglab.records.store import StudyFolder
+        from scalinglab.sweep.worker import perform
+        from scalinglab.training import Streams
+
+        torch.set_num_threads(1)
+        text = Streams(
+            *({name: np.memmap(files[i], np.uint8, "r") for name, files in streams.items()} for i in (0, 1))
+        )
+        outcome, records, left_out = Outcome(), 0, set()
+
+        def tell(event: tuple[Any, ...]) -> None:
+            nonlocal records
+            records += 1
+            watch(event)
+
+        def should_stop() -> bool:
+            return self.stop is not None and records >= self.stop
+
+        for task in todo:
+            if outcome.stopped or task.needs in left_out:
+                left_out.add(task.id)
+                continue
+            watch(("start", task))
+            event = perform(task, StudyFolder(folder), text, tell, should_stop)
+            watch(event)
+            if event[0] == "done":
+                outcome.done.append(task.id)
+                continue
+            left_out.add(task.id)
+            outcome.stopped |= event[0] == "stopped"
+            if event[0] == "diverged":
+                outcome.diverged.append(task.id)
+        return outcome
+
+
+@contextmanager
+def _in_process() -> Iterator[InProcess]:
+    engine = InProcess()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("study_run", "lineage"):
+            patch.setattr(f"scalinglab.sweep.{module}.run_tasks", engine)
+        yield engine
+
+
+@pytest.fixture
+def in_process() -> Iterator[InProcess]:
+    """Sweeps, forks and extensions of this test train in its own process."""
+    with _in_process() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny study, swept. To be copied, not written to."""
+    from scalinglab.sweep import prepare, run
+
+    out = tmp_path_factory.mktemp("tiny") / "runs" / "tiny"
+    with _in_process():
+        run(prepare(tiny_study, out), tiny_study)
+    return out
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     for one, end, recipe, origin in wanted:
         metrics = folder.run(one.id).read_metrics()
         at = max(metrics.train, default=one.start)
+        state = run_state(folder.run(one.id), metrics, end)
         rows.append(
             {
                 "run_id": one.id,
@@ -127,9 +128,9 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
                 "kind": one.kind,
                 "recipe": recipe,
                 "origin": origin,
-                "tokens": one.batches.tokens_at(at),
+                "tokens": 0 if state == "waiting" else one.batches.tokens_at(at),
                 "of_tokens": one.batches.tokens_at(max(end, at)),
-                "state": run_state(folder.run(one.id), metrics, end),
+                "state": state,
                 "loss": last_loss(metrics),
                 "steps_wasted": metrics.wasted,
                 "lines_dropped": metrics.dropped,

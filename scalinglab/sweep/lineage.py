@@ -189,9 +189,7 @@ def extension(trunk: KnownRun, to: int) -> Task | None:
         )
     start = max((step for step in kept if step < end), default=0)
     if not start and metrics.evals:
-        raise InputError(
-            f"{trunk.id} has no checkpoints any more to go on from; its study's own command trains it again"
-        )
+        raise InputError(_without_states(trunk))
     return Task(run, start, end, (trunk.id, start) if start else None)
 
 
@@ -235,9 +233,7 @@ def _checkpoint(trunk: KnownRun, run: Run, at: int) -> int:
         _sound(trunk, step)
         return step
     if not kept:
-        raise InputError(
-            f"{trunk.id} has no checkpoints to fork from; its study's own command trains it again"
-        )
+        raise InputError(_without_states(trunk))
     near = sorted(sorted(kept, key=lambda each: abs(run.batches.tokens_at(each) - at))[:2])
     beyond = at > run.batches.tokens_at(kept[-1])
     to = run.batches.tokens_at(run.batches.nearest_step(at))
@@ -249,6 +245,15 @@ def _checkpoint(trunk: KnownRun, run: Run, at: int) -> int:
             if beyond
             else ""
         )
+    )
+
+
+def _without_states(trunk: KnownRun) -> str:
+    if not trunk.run.read_metrics().evals:
+        return f"{trunk.id} has no checkpoint yet; its study's sweep writes the first"
+    return (
+        f"{trunk.id} has no checkpoints any more; to train it again, remove it (scalinglab rm {trunk.run.path}) "
+        "and sweep its study"
     )
 
 

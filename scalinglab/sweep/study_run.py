@@ -70,14 +70,20 @@ def run(
     """Train what is missing and derive the table. A second call finds nothing to do."""
     folder, texts, outcome = prepared.folder, prepared.texts, Outcome()
     planned = [run.id for trunk in prepared.trunks for run in trunk.runs]
-    if prepared.todo:
+    if prepared.todo or _written(folder) != study_path.read_text("utf-8"):
         _disk(prepared)
         with folder.locked():
             # another process may have been here since `prepare`
             check_runs(prepared.study, planned, folder)
             check_text(texts.fingerprint, folder)
             _write_study(folder, study_path, texts)
-            todo = outstanding(prepared.tasks, folder)
+            # what `fork` is training at the moment it will finish itself
+            begun_elsewhere = {
+                task.id
+                for task in prepared.tasks
+                if task.origin == "command" and folder.run(task.run.id).busy
+            }
+            todo = [task for task in outstanding(prepared.tasks, folder) if task.id not in begun_elsewhere]
             outcome = run_tasks(
                 todo, folder.path, text_files(texts), workers or cores(), watch or (lambda event: None)
             )
@@ -96,10 +102,14 @@ def run(
 def _write_study(folder: StudyFolder, study_path: Path, texts: corpus.Corpus) -> None:
     """The definition as the user wrote it, and which text it means."""
     written = study_path.read_text("utf-8")
-    if not folder.study_path.exists() or folder.study_path.read_text("utf-8") != written:
+    if _written(folder) != written:
         write_atomic(folder.study_path, written)
     if not folder.data_path.exists():
         write_json(folder.data_path, {"fingerprint": texts.fingerprint, "sources": texts.summary()})
+
+
+def _written(folder: StudyFolder) -> str:
+    return folder.study_path.read_text("utf-8") if folder.study_path.exists() else ""
 
 
 def study_costs(trunks: Sequence[PlannedTrunk]) -> list[Cost]:
