@@ -120,7 +120,7 @@ def ls(
 ) -> None:
     """The studies of a folder, or the runs of one study: how far each is and what it takes on disk."""
     from scalinglab.cli._console import console, print_json, say
-    from scalinglab.cli._summary import table
+    from scalinglab.cli._table import table
     from scalinglab.records.store import StudyFolder
 
     if not folder.is_dir():
@@ -179,7 +179,7 @@ def show(run: RunName, as_json: Json = False) -> None:
     from rich.tree import Tree
 
     from scalinglab.cli._console import console, print_json
-    from scalinglab.cli._summary import table
+    from scalinglab.cli._table import table
     from scalinglab.sweep.lineage import find_run
 
     known = find_run(run)

@@ -7,6 +7,7 @@ from typing import Any
 from scalinglab.cli import _summary
 from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
+from scalinglab.cli._table import table
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.ladder import read_study
 from scalinglab.records.store import StudyFolder
@@ -132,7 +133,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"study": str(folder.path), "runs": rows})
         return
-    shown = _summary.table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
+    shown = table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
     for row in rows:
         kind = "trunk" if row["kind"] == "trunk" else "  decay"
         loss = "" if row["loss"] is None else f"{row['loss']:.4f}"

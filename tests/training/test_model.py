@@ -26,7 +26,7 @@ every_shape = pytest.mark.parametrize(
 )
 
 
-def model_of(kind: str = "minicpm", shape: Shape = PLAIN, scaling: Scaling = Scaling()) -> Transformer:
+def model_of(kind: str = "minicpm", shape: Shape = PLAIN, scaling: Scaling = Scaling()) -> Transformer:  # noqa: B008
     model = Transformer(shape, parametrise(kind, shape, 16, scaling), CPU)
     model.initialise(0)
     return model
