@@ -24,10 +24,10 @@ def activation_bytes(shape: Shape, batch_tokens: int) -> int:
 
     Floats a token, d the width, k that of keys, f the MLP's hidden width: per layer 9·d (the residual stream before and
     after each sub-block's norm and product, queries in three forms and the attention's output), 3·k, the MLP's
-    4·f (2·f without a gate), a log-sum-exp a head and two norms' scales; at the ends 3·d, the log-softmax and
-    its targets. Sines and cosines once.
+    4·f (2·f without a gate), a log-sum-exp a head and two norms' scales; at the ends 3·d, a norm's scale, the
+    log-softmax, and ids and targets of 8 bytes each. Sines and cosines once.
     """
     mlp = 4 * shape.ff if shape.activation == "swiglu" else 2 * shape.ff
     layer = 9 * shape.width + 3 * shape.kv_width + mlp + shape.heads + 2
-    ends = 3 * shape.width + shape.vocab + 3
+    ends = 3 * shape.width + shape.vocab + 5
     return _FLOAT * (batch_tokens * (shape.layers * layer + ends) + 2 * shape.context * shape.head_width)
