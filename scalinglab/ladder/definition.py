@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scalinglab.ladder.identity import digest, plain
+from scalinglab.ladder.identity import digest, later, plain
+from scalinglab.ladder.parametrisation import OptimiserKind, Scaling
 from scalinglab.ladder.plan import Branch, Trunk
 from scalinglab.ladder.schedule import WSD
 from scalinglab.ladder.shapes import Shape
@@ -39,6 +40,8 @@ class Run:
     parent: str | None = None
     """Id of the trunk a branch forks from, at its decay's first step."""
     maths: int = MATHS
+    scaling: Scaling = later(Scaling())
+    optimiser: OptimiserKind = later("adamw")
 
     @property
     def id(self) -> str:

@@ -1,28 +1,34 @@
 """The transformer that is trained: decoder-only, Llama/MiniCPM family.
 
-RMSNorm before each sub-block, rotary positions, SwiGLU, embedding tied to the head.
-All parameters of one kind lie in one flat buffer, so that the optimiser's update is one kernel a
-kind: with models this small, per-tensor updates cost more than the mathematics.
+RMSNorm before each sub-block, rotary positions; keys and values may be shared among query heads, the
+MLP is SwiGLU or squared ReLU, the head is the embedding or a matrix of its own. All parameters that
+learn alike lie in one flat buffer, so that the optimiser's update is one kernel a buffer: with models
+this small, per-tensor updates cost more than the mathematics.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scalinglab.ladder import Shape
-from scalinglab.ladder.parametrisation import Parametrisation
+from scalinglab.ladder.parametrisation import Parametrisation, TensorRule, tensor_rules
 
 _LINE = 16  # floats in 64 bytes: every tensor starts on its own cache line, in every process alike
 _EPSILON = 1e-6  # of RMSNorm
 
 
 class FlatParameters:
-    """Named tensors as views into one flat leaf tensor, their gradients likewise."""
+    """Named tensors that learn alike, as views into one flat leaf tensor, their gradients likewise.
 
-    def __init__(self, shapes: dict[str, tuple[int, ...]], device: torch.device) -> None:
+    `lr` times the run's learning rate is theirs; `decays` says whether weight decay applies.
+    """
+
+    def __init__(self, rules: dict[str, TensorRule], device: torch.device) -> None:
+        (self.lr, self.decays) = next((rule.lr, rule.decays) for rule in rules.values())
+        shapes = {name: rule.size for name, rule in rules.items()}
         offsets, size = {}, 0
         for name, shape in shapes.items():
             offsets[name] = size
@@ -45,38 +51,31 @@ class FlatParameters:
         return iter(self._place)
 
 
+Watch = Callable[[str, Tensor], None]
+"""Is shown what passes through the model: embedding, attention, mlp (a call a layer), residual, logits."""
+
+
 class Transformer:
-    """A shape with its weights. `matrices` and `others` are the two kinds that learn at different rates."""
+    """A shape with its weights. `parts` are the buffers that learn at different rates, the blocks' matrices first."""
 
     def __init__(self, shape: Shape, scales: Parametrisation, device: torch.device) -> None:
         self.shape, self.scales, self.device = shape, scales, device
-        d, ff = shape.width, shape.ff
-        matrices: dict[str, tuple[int, ...]] = {}
-        others: dict[str, tuple[int, ...]] = {"embedding": (shape.vocab, d), "norm": (d,)}
-        for i in range(shape.layers):
-            matrices[f"layer{i}.qkv"] = (3 * d, d)
-            matrices[f"layer{i}.out"] = (d, d)
-            matrices[f"layer{i}.gate_up"] = (2 * ff, d)
-            matrices[f"layer{i}.down"] = (d, ff)
-            others[f"layer{i}.norm_attention"] = (d,)
-            others[f"layer{i}.norm_mlp"] = (d,)
-        self.matrices = FlatParameters(matrices, device)
-        self.others = FlatParameters(others, device)
-        self.p = self.matrices.tensors | self.others.tensors
+        self.rules = tensor_rules(shape, scales)
+        alike: dict[tuple[float, bool], dict[str, TensorRule]] = {}
+        for name, rule in self.rules.items():
+            alike.setdefault((rule.lr, rule.decays), {})[name] = rule
+        self.parts = tuple(FlatParameters(rules, device) for rules in alike.values())
+        self.p = {name: tensor for part in self.parts for name, tensor in part.tensors.items()}
         self.cos, self.sin = _rotary(shape.context, shape.head_width, device)
 
     def initialise(self, seed: int) -> None:
         """Draw the weights; each tensor from its own stream, so that no draw depends on another."""
         for name, tensor in self.p.items():
+            std = self.rules[name].std
             with torch.no_grad():
-                if tensor.ndim == 1:
+                if std is None:
                     tensor.fill_(1.0)
                     continue
-                std = self.scales.std_matrix
-                if name == "embedding":
-                    std = self.scales.std_embedding
-                elif name.endswith((".out", ".down")):
-                    std = self.scales.std_residual
                 key = hashlib.sha256(f"{seed}/{name}".encode()).digest()[:7]
                 draw = torch.Generator().manual_seed(int.from_bytes(key))
                 tensor.copy_(torch.randn(tensor.shape, generator=draw) * std)
@@ -91,27 +90,43 @@ class Transformer:
         """Mean cross-entropy, nats per token."""
         return F.cross_entropy(self.logits(inputs).flatten(0, 1), targets.reshape(-1))
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Tensor, watch: Watch | None = None) -> Tensor:
         """(batch, context) token ids to (batch, context, vocab)."""
         p, scales = self.p, self.scales
         x = F.embedding(inputs, p["embedding"]) * scales.scale_embedding
+        if watch:
+            watch("embedding", x)
         for i in range(self.shape.layers):
-            x = x + scales.scale_residual * self._attention(i, _norm(x, p[f"layer{i}.norm_attention"]))
-            x = x + scales.scale_residual * self._mlp(i, _norm(x, p[f"layer{i}.norm_mlp"]))
-        return F.linear(_norm(x, p["norm"]) * scales.scale_logits, p["embedding"])
+            for name, branch in (("attention", self._attention), ("mlp", self._mlp)):
+                added = scales.scale_residual * branch(i, _norm(x, p[f"layer{i}.norm_{name}"]))
+                if watch:
+                    watch(name, added)
+                x = x + added
+        head = p["embedding"] if self.shape.tied else p["head"]
+        logits = F.linear(_norm(x, p["norm"]) * scales.scale_logits, head)
+        if watch:
+            watch("residual", x)
+            watch("logits", logits)
+        return logits
 
     def _attention(self, layer: int, x: Tensor) -> Tensor:
         batch, time, d = x.shape
-        heads = self.shape.heads
-        qkv = F.linear(x, self.p[f"layer{layer}.qkv"]).view(batch, time, 3 * heads, -1).transpose(1, 2)
-        qk = _rotate(qkv[:, : 2 * heads], self.cos[:time], self.sin[:time])
+        heads, kv = self.shape.heads, self.shape.kv_heads or self.shape.heads
+        qkv = F.linear(x, self.p[f"layer{layer}.qkv"]).view(batch, time, heads + 2 * kv, -1).transpose(1, 2)
+        qk, v = _rotate(qkv[:, : heads + kv], self.cos[:time], self.sin[:time]), qkv[:, heads + kv :]
         # softmax keeps 1/sqrt(head width), as in MiniCPM
-        y = F.scaled_dot_product_attention(qk[:, :heads], qk[:, heads:], qkv[:, 2 * heads :], is_causal=True)
+        y = F.scaled_dot_product_attention(
+            qk[:, :heads], qk[:, heads:], v, is_causal=True, enable_gqa=kv != heads
+        )
         return F.linear(y.transpose(1, 2).reshape(batch, time, d), self.p[f"layer{layer}.out"])
 
     def _mlp(self, layer: int, x: Tensor) -> Tensor:
-        gate, up = F.linear(x, self.p[f"layer{layer}.gate_up"]).chunk(2, dim=-1)
-        return F.linear(F.silu(gate) * up, self.p[f"layer{layer}.down"])
+        if self.shape.activation == "swiglu":
+            gate, up = F.linear(x, self.p[f"layer{layer}.gate_up"]).chunk(2, dim=-1)
+            hidden = F.silu(gate) * up
+        else:
+            hidden = F.relu(F.linear(x, self.p[f"layer{layer}.up"])).square()
+        return F.linear(hidden, self.p[f"layer{layer}.down"])
 
 
 def _norm(x: Tensor, gain: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from scalinglab.ladder.schedule import WSD
 from scalinglab.training import checkpoint
 from scalinglab.training.data import Mixture, evaluation_windows
 from scalinglab.training.model import Transformer
+from scalinglab.training.optimiser import Optimiser
 
 LOG_EVERY = 10
 """Updates a metrics record averages over. A run can be stopped at multiples of it."""
@@ -48,7 +49,7 @@ class Trainer:
     def __init__(self, run: Run, streams: Streams, device: str = "cpu") -> None:
         self.run = run
         self.device = torch.device(device)
-        scales = parametrise(run.parametrisation, run.shape, run.width_base)
+        scales = parametrise(run.parametrisation, run.shape, run.width_base, run.scaling, run.optimiser)
         self.model = Transformer(run.shape, scales, self.device)
         names = [name for name, _ in run.weights]
         self.mixture = Mixture(
@@ -61,23 +62,13 @@ class Trainer:
             name: evaluation_windows(streams.heldout[name], run.shape.context, run.heldout_windows)
             for name in names
         }
-        self._parts = (self.model.matrices, self.model.others)
-        # MiniCPM decays the matrices; gains and the embedding are left alone
-        settings = zip(self._parts, (scales.lr_matrix, 1.0), (run.weight_decay, 0.0), strict=True)
-        self._peaks = (run.lr * scales.lr_matrix, run.lr)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": [part.flat], "weight_decay": decay} for part, _, decay in settings],
-            lr=run.lr,
-            betas=run.betas,
-            eps=1e-8,
-            fused=True,
-        )
+        self.optimiser = Optimiser(self.model, run.optimiser, run.lr, run.weight_decay, run.betas)
         self.reset()
 
     def reset(self) -> None:
         """Back to fresh weights at step 0."""
         self.model.initialise(self.run.seed)
-        self.optimiser.state.clear()
+        self.optimiser.clear()
         self.step = 0
 
     def train(
@@ -97,16 +88,12 @@ class Trainer:
         began = time.perf_counter()
         while self.step < end:
             inputs, targets = self.mixture.batch(self.step * sequences, sequences)
-            for part in self._parts:
-                assert part.flat.grad is not None
-                part.flat.grad.zero_()
+            self.optimiser.zero()
             loss = self.model.loss(self._put(inputs), self._put(targets))
             loss.backward()
             norm = self._clip()
             factor = schedule.factor(self.step)
-            for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
-                group["lr"] = factor * peak
-            self.optimiser.step()
+            self.optimiser.step(factor)
             self.step += 1
             losses.append(loss.detach())
             if self.step % LOG_EVERY == 0 or self.step == end:
@@ -151,40 +138,21 @@ class Trainer:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the whole state: weights, both moments of AdamW by tensor name, the step."""
-        state = {}
-        for part in self._parts:
-            moments = self.optimiser.state.get(part.flat, {})
-            for name in part:
-                state[f"model.{name}"] = part.tensors[name]
-                for key in ("exp_avg", "exp_avg_sq"):
-                    if key in moments:
-                        state[f"adam.{key}.{name}"] = part.view(moments[key], name)
-        checkpoint.save(path, state, self.run.id, self.step)
+        """Write the whole state: weights, the optimiser's moments by tensor name, the step."""
+        state = {f"model.{name}": tensor for name, tensor in self.model.p.items()}
+        checkpoint.save(path, state | self.optimiser.state(), self.run.id, self.step)
 
     def load(self, path: Path) -> None:
         """Take over a state that `save` wrote, of this run or of the trunk it forks from."""
         state, self.step = checkpoint.load(path)
-        self.optimiser.state.clear()
         with torch.no_grad():
-            for part in self._parts:
-                for name in part:
-                    part.tensors[name].copy_(state[f"model.{name}"])
-                if self.step == 0:
-                    continue
-                moments = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": torch.zeros_like(part.flat),
-                    "exp_avg_sq": torch.zeros_like(part.flat),
-                }
-                for key in ("exp_avg", "exp_avg_sq"):
-                    for name in part:
-                        part.view(moments[key], name).copy_(state[f"adam.{key}.{name}"])
-                self.optimiser.state[part.flat] = moments
+            for name, tensor in self.model.p.items():
+                tensor.copy_(state[f"model.{name}"])
+        self.optimiser.load(state, self.step)
 
     def _clip(self) -> Tensor:
         """Scale all gradients down together when their norm exceeds the run's limit."""
-        gradients = [part.flat.grad for part in self._parts if part.flat.grad is not None]
+        gradients = [part.flat.grad for part in self.model.parts if part.flat.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
         scale = (self.run.clip / (norm + 1e-6)).clamp(max=1.0)
         for gradient in gradients:

@@ -14,9 +14,8 @@ from scalinglab.training import Diverged, Trainer
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
-    parts = (trainer.model.matrices, trainer.model.others)
-    moments = [trainer.optimiser.state[part.flat][key] for part in parts for key in ("exp_avg", "exp_avg_sq")]
-    return [part.flat.detach().clone() for part in parts] + [moment.clone() for moment in moments]
+    held = {**trainer.model.p, **trainer.optimiser.state()}
+    return [held[name].detach().clone() for name in sorted(held)]
 
 
 def trained(run, streams, end: int, schedule: WSD | None = None) -> Trainer:
@@ -33,8 +32,9 @@ def test_a_zero_length_decay_is_the_trunk(run, streams) -> None:
     assert same(trained(run, streams, 30), trained(run, streams, 30, WSD(5, Decay("1-sqrt", 30, 0))))
 
 
-@pytest.mark.parametrize("at", [10, 20])
-def test_interrupted_is_uninterrupted(run, streams, tmp_path: Path, at: int) -> None:
+@pytest.mark.parametrize(("at", "optimiser"), [(10, "adamw"), (20, "adamw"), (10, "muon")])
+def test_interrupted_is_uninterrupted(run, streams, tmp_path: Path, at: int, optimiser: str) -> None:
+    run = replace(run, optimiser=optimiser)
     whole = trained(run, streams, 33)
     first = Trainer(run, streams)
     records: list[dict[str, float]] = []

@@ -2,32 +2,58 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from scalinglab.ladder import Shape
-from scalinglab.ladder.parametrisation import parametrise
+from scalinglab.ladder.parametrisation import Scaling, parametrise
 from scalinglab.training import Trainer
 from scalinglab.training.model import Transformer
 
 CPU = torch.device("cpu")
+PLAIN = Shape("tiny", width=12, layers=2, heads=2, ff=24, context=32)
+FOUR_HEADS = Shape("tiny", width=16, layers=2, heads=4, ff=24, context=32)
+SHAPES = [PLAIN] + [
+    replace(FOUR_HEADS, kv_heads=kv_heads, tied=tied, activation=activation)
+    for kv_heads in (1, 2, None)
+    for tied in (True, False)
+    for activation in ("swiglu", "relu2")
+]
+every_shape = pytest.mark.parametrize(
+    "shape", SHAPES, ids=lambda s: f"{s.heads}/{s.kv_heads}-{'tied' if s.tied else 'untied'}-{s.activation}"
+)
 
 
-def model_of(kind: str = "minicpm", shape: Shape | None = None) -> Transformer:
-    shape = shape or Shape("tiny", width=12, layers=2, heads=2, ff=24, context=32)
-    model = Transformer(shape, parametrise(kind, shape, 16), CPU)
+def model_of(kind: str = "minicpm", shape: Shape = PLAIN, **scaling: Any) -> Transformer:
+    model = Transformer(shape, parametrise(kind, shape, 16, Scaling(**scaling)), CPU)
     model.initialise(0)
     return model
 
 
-def test_tensors_hold_the_counted_parameters() -> None:
-    model = model_of()
-    sizes = {name: tensor.numel() for name, tensor in model.p.items()}
-    assert sum(sizes.values()) == model.shape.params_total
-    assert sizes["embedding"] == model.shape.params_embedding
-    assert sum(tensor.numel() for tensor in model.matrices.tensors.values()) == model.shape.params_matrices
+@every_shape
+def test_tensors_hold_the_counted_parameters(shape: Shape) -> None:
+    sizes = {name: tensor.numel() for name, tensor in model_of(shape=shape).p.items()}
+    held = dict.fromkeys(shape.counts(), 0)
+    for name, size in sizes.items():
+        kind = name.split(".")[-1]
+        held[
+            "norms" if kind.startswith("norm")
+            else "attention" if kind in ("qkv", "out")
+            else "mlp" if kind in ("gate_up", "up", "down")
+            else kind
+        ] += size  # fmt: skip
+    assert held == shape.counts()
+    assert sum(sizes.values()) == shape.params_total
+
+
+def test_a_checkpoint_names_tensors_as_it_always_did() -> None:
+    blocks = {f"layer{i}.{what}" for i in (0, 1) for what in ("qkv", "out", "gate_up", "down")}
+    gains = {f"layer{i}.norm_{what}" for i in (0, 1) for what in ("attention", "mlp")}
+    assert set(model_of().p) == blocks | gains | {"embedding", "norm"}
+    assert [set(part) for part in model_of().parts] == [blocks, gains | {"embedding", "norm"}]
 
 
 def logits_by_hand(model: Transformer, ids: np.ndarray) -> np.ndarray:
@@ -35,6 +61,7 @@ def logits_by_hand(model: Transformer, ids: np.ndarray) -> np.ndarray:
     p = {name: tensor.detach().double().numpy() for name, tensor in model.p.items()}
     shape, scales = model.shape, model.scales
     time, heads, hw = len(ids), shape.heads, shape.head_width
+    shared = shape.kv_heads or heads
 
     def norm(x: np.ndarray, gain: np.ndarray) -> np.ndarray:
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * gain
@@ -51,27 +78,34 @@ def logits_by_hand(model: Transformer, ids: np.ndarray) -> np.ndarray:
     x = p["embedding"][ids] * scales.scale_embedding
     for layer in range(shape.layers):
         h = norm(x, p[f"layer{layer}.norm_attention"])
-        qkv = (h @ p[f"layer{layer}.qkv"].T).reshape(time, 3, heads, hw)
+        w_q, w_k, w_v = np.split(p[f"layer{layer}.qkv"], [heads * hw, (heads + shared) * hw])
+        queries, keys, values = ((h @ w.T).reshape(time, -1, hw) for w in (w_q, w_k, w_v))
         y = np.zeros((time, heads, hw))
         for head in range(heads):
-            q = np.stack([rotate(qkv[t, 0, head], t) for t in range(time)])
-            k = np.stack([rotate(qkv[t, 1, head], t) for t in range(time)])
+            group = head * shared // heads
+            q = np.stack([rotate(queries[t, head], t) for t in range(time)])
+            k = np.stack([rotate(keys[t, group], t) for t in range(time)])
             for t in range(time):
                 score = q[t] @ k[: t + 1].T / math.sqrt(hw)
                 weight = np.exp(score - score.max())
-                y[t, head] = weight @ qkv[: t + 1, 2, head] / weight.sum()
+                y[t, head] = weight @ values[: t + 1, group] / weight.sum()
         x = x + scales.scale_residual * y.reshape(time, -1) @ p[f"layer{layer}.out"].T
         h = norm(x, p[f"layer{layer}.norm_mlp"])
-        gate, up = np.split(h @ p[f"layer{layer}.gate_up"].T, 2, axis=-1)
-        x = x + scales.scale_residual * (gate / (1 + np.exp(-gate)) * up) @ p[f"layer{layer}.down"].T
-    return norm(x, p["norm"]) * scales.scale_logits @ p["embedding"].T
+        if shape.activation == "swiglu":
+            gate, up = np.split(h @ p[f"layer{layer}.gate_up"].T, 2, axis=-1)
+            hidden = gate / (1 + np.exp(-gate)) * up
+        else:
+            hidden = np.maximum(h @ p[f"layer{layer}.up"].T, 0) ** 2
+        x = x + scales.scale_residual * hidden @ p[f"layer{layer}.down"].T
+    return norm(x, p["norm"]) * scales.scale_logits @ p["embedding" if shape.tied else "head"].T
 
 
+@every_shape
 @pytest.mark.parametrize("kind", ["minicpm", "standard"])
-def test_logits_are_those_of_the_formulas(kind: str) -> None:
-    model = model_of(kind)
+def test_logits_are_those_of_the_formulas(kind: str, shape: Shape) -> None:
+    model = model_of(kind, shape)
     rng = np.random.default_rng(1)
-    ids = rng.integers(0, 256, (2, 32))
+    ids = rng.integers(0, 256, (2, 16))
     ours = model.logits(torch.from_numpy(ids)).detach().numpy()
     for row, mine in zip(ids, ours, strict=True):
         np.testing.assert_allclose(mine, logits_by_hand(model, row), rtol=2e-4, atol=2e-5)
@@ -87,25 +121,21 @@ def test_the_model_looks_only_back() -> None:
     assert (before[:, 20] - after[:, 20]).abs().max() > 1e-3
 
 
-def test_initial_spread_is_the_parametrisations() -> None:
-    shape = Shape("wide", width=64, layers=2, heads=2, ff=160)
-    model = model_of(shape=shape)
-    assert float(model.p["layer0.qkv"].std().detach()) == pytest.approx(0.1 / math.sqrt(64 / 16), rel=0.03)
-    assert float(model.p["embedding"].std().detach()) == pytest.approx(0.1, rel=0.03)
-    assert bool((model.p["norm"] == 1).all())
-    plain = model_of("standard", shape)
-    assert float(plain.p["layer0.qkv"].std().detach()) == pytest.approx(0.02, rel=0.03)
-    assert float(plain.p["layer1.down"].std().detach()) == pytest.approx(0.02 / 2, rel=0.03)
-
-
-def test_minicpm_scaling_is_the_table_and_vanishes_at_the_base_width() -> None:
-    shape = Shape("base", width=256, layers=40, heads=4, ff=640)
-    base = parametrise("minicpm", shape, 256)
-    assert (base.lr_matrix, base.scale_logits, base.std_matrix) == (1.0, 1.0, 0.1)
-    assert base.scale_embedding == 12.0
-    assert base.scale_residual == 1.4 / math.sqrt(40)
-    wide = parametrise("minicpm", replace(shape, width=1024), 256)
-    assert (wide.lr_matrix, wide.scale_logits, wide.std_matrix) == (0.25, 0.25, 0.05)
+@pytest.mark.parametrize(
+    ("kind", "scaling"),
+    [("minicpm", {}), ("minicpm", {"init_std": 0.05, "embedding_as": "matrix"}), ("standard", {})],
+    ids=["minicpm", "minicpm-matrix", "standard"],
+)
+def test_initial_spread_is_the_rule_of_each_tensor(kind: str, scaling: dict[str, Any]) -> None:
+    shape = Shape("wide", width=64, layers=2, heads=4, ff=160, kv_heads=2, tied=False)
+    model = model_of(kind, shape, **scaling)
+    for name, tensor in model.p.items():
+        if (std := model.rules[name].std) is None:
+            assert bool((tensor == 1).all())
+        else:
+            # four standard errors of a standard deviation
+            assert float(tensor.std().detach()) == pytest.approx(std, rel=4 / math.sqrt(2 * tensor.numel()))
+    assert not torch.equal(model.p["embedding"], model.p["head"])
 
 
 def test_updates_are_those_of_torch_on_separate_tensors(run, streams) -> None:
@@ -114,8 +144,7 @@ def test_updates_are_those_of_torch_on_separate_tensors(run, streams) -> None:
     reference = Transformer(run.shape, trainer.model.scales, CPU)
     reference.initialise(run.seed)
     reference.p = {name: torch.nn.Parameter(t.detach().clone()) for name, t in reference.p.items()}
-    matrices = [reference.p[name] for name in reference.matrices]
-    others = [reference.p[name] for name in reference.others]
+    matrices, others = ([reference.p[name] for name in part] for part in reference.parts)
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
         lr=run.lr,
