@@ -39,3 +39,21 @@ def panel_below(ax: Axes, share: float = 0.36) -> Axes:
         below = figure.add_axes((left, bottom, width, share * height), sharex=ax)
     ax.tick_params(labelbottom=False)
     return below
+
+
+def panels_beside(ax: Axes, count: int) -> list[Axes]:
+    """Divide the place that `ax` has among `count` Axes side by side, `ax` the first."""
+    figure = ax.get_figure()
+    assert figure is not None
+    place = ax.get_subplotspec()
+    if place is not None:
+        grid = place.subgridspec(1, count)
+        ax.set_subplotspec(grid[0])
+        return [ax, *(figure.add_subplot(grid[i]) for i in range(1, count))]
+    left, bottom, width, height = ax.get_position().bounds
+    step = width / count
+    ax.set_position((left, bottom, 0.9 * step, height))
+    return [
+        ax,
+        *(figure.add_axes((left + i * step, bottom, 0.9 * step, height)) for i in range(1, count)),
+    ]

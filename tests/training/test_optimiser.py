@@ -86,6 +86,23 @@ def test_muons_first_update_has_the_singular_values_of_newton_schulz() -> None:
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_an_aligned_update_moves_outputs_alike_at_every_width(kind: str) -> None:
+    """Gradients that are one outer product with the input: what a layer's output moves by does not know the width."""
+    moved = []
+    for width in (16, 64):
+        shape = replace(SHAPE, width=width, heads=width // 4, kv_heads=None, ff=2 * width)
+        model = Transformer(shape, parametrise("minicpm", shape, 16, Scaling(), kind), torch.device("cpu"))
+        model.initialise(0)
+        weight = model.p["layer0.out"]
+        before = weight.detach().clone()
+        signs = torch.where(torch.arange(width) % 3 == 0, -1.0, 1.0)
+        weight.grad.copy_(torch.outer(signs.flip(0), signs))
+        Optimiser(model, kind, 0.01, 0.0, (0.9, 0.95)).step(1.0)
+        moved.append(float(((weight.detach() - before) @ signs).square().mean().sqrt()))
+    assert moved[0] == pytest.approx(moved[1], rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_a_branch_may_change_decay_and_betas(kind: str) -> None:
     """The same as an optimiser made with the new values that takes over the state."""
     model, changed = made(kind)
