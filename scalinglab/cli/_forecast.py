@@ -18,10 +18,10 @@ def dry_run(study_path: Path, out: Path, workers: int | None, measure: bool, as_
     """Print the forecast of a study; measure its sizes' speed first where asked to."""
     study, folder = read_study(study_path), StudyFolder(out)
     if measure:
-        from scalinglab.cli._study import need_training_extra
+        from scalinglab.extras import need_training
         from scalinglab.sweep.timing import time_runs
 
-        need_training_extra()
+        need_training()
         console.quiet = as_json
         with steps("Measuring") as progress:
             time_runs(timed_runs(study, folder), workers or cores(), progress)

@@ -98,4 +98,6 @@ def _print_list(as_json: bool) -> None:
     }.items():
         shown.add_row(name, needs, what)
     console.print(shown)
-    console.print("needs data: the folder of real runs, --data DIR.")
+    console.print(
+        "needs data: the folder of real runs, --data DIR; needs training: scalinglab\\[train] installed."
+    )

@@ -81,10 +81,10 @@ def _carry_out(known: Any, task: Any, as_json: bool) -> None:
     """Train one task of a study that has begun, unless it stands already, and say what came of it."""
     from scalinglab.cli._console import console, print_json, say
     from scalinglab.cli._progress import SweepProgress
-    from scalinglab.cli._study import need_training_extra
+    from scalinglab.extras import need_training
     from scalinglab.sweep.lineage import perform_tasks
 
-    need_training_extra()
+    need_training()
     console.quiet = as_json
     folder, stands = known.folder, task is None
     if task is not None:

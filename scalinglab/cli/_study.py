@@ -9,6 +9,7 @@ from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
 from scalinglab.cli._table import table
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.extras import need_training
 from scalinglab.ladder import read_study
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import prepare, run
@@ -17,7 +18,7 @@ from scalinglab.sweep import prepare, run
 def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
-    need_training_extra()
+    need_training()
     console.quiet = as_json
     try:
         with steps("Corpus") as progress:
@@ -81,17 +82,6 @@ def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_jso
     ):
         say(f"  {command}")
     return False
-
-
-def need_training_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "safetensors", "filelock") if find_spec(name) is None]
-    if missing:
-        raise EnvironmentProblem(
-            f"training needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
-            'install the extra: pip install "scalinglab[train]"'
-        )
 
 
 def print_status(source: Path, out: Path | None, as_json: bool) -> None:
