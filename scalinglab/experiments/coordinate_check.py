@@ -54,7 +54,7 @@ def report_of(frame: pd.DataFrame) -> Report:
     lines = [
         Beside(
             f"{row['parametrisation']}: {_what(row)}",
-            "0" if row["parametrisation"] == MINICPM else "",
+            "0 by rule" if row["parametrisation"] == MINICPM else "",
             f"{row['slope']:+.3f} ± {row['se']:.3f}".replace("-", "−"),
             "flat" if row["flat"] else "not flat",
         )

@@ -103,27 +103,6 @@ def test_an_aligned_update_moves_outputs_alike_at_every_width(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_a_branch_may_change_decay_and_betas(kind: str) -> None:
-    """The same as an optimiser made with the new values that takes over the state."""
-    model, changed = made(kind)
-    put_gradients(model, 0)
-    changed.step(1.0)
-    other_model, other = made(kind, weight_decay=0.3, betas=(0.8, 0.99))
-    other.load({name: tensor.clone() for name, tensor in changed.state().items()}, 1)
-    with torch.no_grad():
-        for name, tensor in other_model.p.items():
-            tensor.copy_(model.p[name])
-    unchanged = {name: tensor.detach().clone() for name, tensor in model.p.items()}
-    changed.set_decay_and_betas(0.3, (0.8, 0.99))
-    for each, optimiser in ((model, changed), (other_model, other)):
-        put_gradients(each, 1)
-        optimiser.step(0.5)
-    for name, tensor in model.p.items():
-        assert torch.equal(tensor, other_model.p[name])
-        assert not torch.equal(tensor, unchanged[name])
-
-
-@pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_cleared_is_fresh(kind: str) -> None:
     model, used = made(kind)
     put_gradients(model, 0)
