@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+from scalinglab.units import count_text, number_text
+
+__all__ = ["Estimate", "count_text", "estimate", "number_text"]
+
 _SPREAD = 30.0
 """An interval whose ends differ by more than this factor leaves a positive quantity open."""
 
@@ -75,31 +78,3 @@ def estimate_known(value: float, draws: NDArray[np.float64], level: float) -> Es
         float(np.quantile(known, share, method="lower")),
         float(np.quantile(known, 1 - share, method="higher")),
     )
-
-
-def count_text(value: float, digits: int = 3) -> str:
-    """12,345 as 12.3k; powers of ten beyond T and below 0.01."""
-    if math.isnan(value):
-        return "not known"
-    if not math.isfinite(value):
-        return "unbounded" if value > 0 else "none"
-    if value >= 1e15 or 0 < value < 0.01:
-        return f"{value:.1e}"
-    for size, suffix in _SUFFIXES:
-        if value >= 0.9995 * size:
-            scaled = value / size
-            return f"{scaled:.0f}{suffix}" if scaled >= 10 ** (digits - 1) else f"{scaled:.{digits}g}{suffix}"
-    return f"{value:.0f}" if value >= 10 ** (digits - 1) else f"{value:.{digits}g}"
-
-
-def number_text(value: float, digits: int = 3) -> str:
-    """0.0347 as 0.0347, 12,345 as 1.23e+04; `digits` of them."""
-    if math.isnan(value):
-        return "not known"
-    if not math.isfinite(value):
-        return "unbounded" if value > 0 else "none"
-    if value and not 1e-3 <= abs(value) < 1e4:
-        return f"{value:.{digits - 1}e}"
-    if abs(value) >= 10**digits:
-        return f"{value:.0f}"
-    return f"{value:.{digits}g}"

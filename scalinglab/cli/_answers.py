@@ -15,7 +15,7 @@ from scalinglab.cli._app import fail_unknown
 from scalinglab.cli._console import console, given_options, print_json, say
 from scalinglab.cli._options import read_law, read_loss
 from scalinglab.cli._progress import steps
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:

@@ -94,6 +94,7 @@ def quickstart(
 
 @app.command(
     epilog="Examples:\n\n  scalinglab sweep my_study.toml\n\n  scalinglab sweep my_study.toml --out runs/second\n\n"
+    "  scalinglab sweep my_study.toml --dry-run --time\n\n"
     "Stopped with Ctrl-C? The same command goes on where it was."
 )
 def sweep(
@@ -103,9 +104,20 @@ def sweep(
         Path | None, typer.Option(help="Folder of the figures; default figures/<study>.")
     ] = None,
     workers: Workers = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be trained, and what it costs and takes.")
+    ] = False,
+    time: Annotated[
+        bool, typer.Option("--time", help="With --dry-run: measure each size here first, two seconds each.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a study's ladder (trunks, then decay branches), fit it and draw it."""
+    if dry_run or time:
+        from scalinglab.cli import _forecast
+
+        _forecast.dry_run(study, out or Path("runs") / study.stem, workers, time, as_json)
+        return
     _run_study(
         study, out or Path("runs") / study.stem, figures or Path("figures") / study.stem, workers, as_json
     )

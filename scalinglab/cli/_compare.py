@@ -12,7 +12,7 @@ from scalinglab.cli._console import console, print_json
 from scalinglab.cli._fit import warnings_json
 from scalinglab.cli._options import read_law
 from scalinglab.cli._progress import steps
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.errors import InputError
 from scalinglab.fitting import Backtest, Comparison, Fit, Loss, backtest, compare, fit
 from scalinglab.laws import Law

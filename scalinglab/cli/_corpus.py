@@ -6,7 +6,7 @@ from scalinglab import corpus
 from scalinglab.cli._app import fail_unknown
 from scalinglab.cli._console import console, print_json
 from scalinglab.cli._progress import steps
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.corpus.build import listing
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from scalinglab import plots
 from scalinglab.cli._app import fail_unknown
 from scalinglab.cli._console import console, print_json, say
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.errors import InputError
 
 FORMATS = ("png", "svg", "pdf")

@@ -5,7 +5,7 @@ from typing import Any
 
 from scalinglab.cli._console import console, print_json
 from scalinglab.cli._progress import steps
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.experiments.published_fits import FITS, Line, Reproduced, find_data, reproduce
 
 ROUNDED = "Every printed digit agrees; the printed constants cost more only because they are rounded."

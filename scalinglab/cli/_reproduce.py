@@ -9,7 +9,7 @@ from scalinglab.cli._answers import print_frame
 from scalinglab.cli._app import fail_unknown
 from scalinglab.cli._console import console, print_json, say
 from scalinglab.cli._progress import steps
-from scalinglab.cli._summary import table
+from scalinglab.cli._table import table
 from scalinglab.experiments.catalogue import EXPERIMENTS
 from scalinglab.experiments.published_fits import FITS, find_data
 from scalinglab.experiments.report import Report
@@ -98,4 +98,6 @@ def _print_list(as_json: bool) -> None:
     }.items():
         shown.add_row(name, needs, what)
     console.print(shown)
-    console.print("needs data: the folder of real runs, --data DIR.")
+    console.print(
+        "needs data: the folder of real runs, --data DIR; needs training: scalinglab\\[train] installed."
+    )

@@ -85,10 +85,10 @@ def _carry_out(known: Any, task: Any, as_json: bool) -> None:
     """Train one task of a study that has begun, unless it stands already, and say what came of it."""
     from scalinglab.cli._console import console, print_json, say
     from scalinglab.cli._progress import SweepProgress
-    from scalinglab.cli._study import need_training_extra
+    from scalinglab.extras import need_training
     from scalinglab.sweep.lineage import perform_tasks
 
-    need_training_extra()
+    need_training()
     console.quiet = as_json
     folder, stands = known.folder, task is None
     if task is not None:
@@ -127,7 +127,7 @@ def ls(
 ) -> None:
     """The studies of a folder, or the runs of one study: how far each is and what it takes on disk."""
     from scalinglab.cli._console import console, print_json, say
-    from scalinglab.cli._summary import table
+    from scalinglab.cli._table import table
     from scalinglab.records.store import StudyFolder
 
     if not folder.is_dir():
@@ -190,7 +190,7 @@ def show(run: RunName, as_json: Json = False) -> None:
     from rich.tree import Tree
 
     from scalinglab.cli._console import console, print_json
-    from scalinglab.cli._summary import table
+    from scalinglab.cli._table import table
     from scalinglab.sweep.lineage import find_run
 
     known = find_run(run)

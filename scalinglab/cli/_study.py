@@ -8,7 +8,9 @@ from scalinglab.analysis import count_text
 from scalinglab.cli import _summary
 from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
+from scalinglab.cli._table import table
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.extras import need_training
 from scalinglab.ladder import read_study
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import prepare, run
@@ -17,7 +19,7 @@ from scalinglab.sweep import prepare, run
 def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
-    need_training_extra()
+    need_training()
     console.quiet = as_json
     try:
         with steps("Corpus") as progress:
@@ -83,17 +85,6 @@ def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_jso
     return False
 
 
-def need_training_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "safetensors", "filelock") if find_spec(name) is None]
-    if missing:
-        raise EnvironmentProblem(
-            f"training needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
-            'install the extra: pip install "scalinglab[train]"'
-        )
-
-
 def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     """Every run of a study's folder, and what `fork` added: how far it is and its last measured loss."""
     from scalinglab.sweep.graph import forked
@@ -140,7 +131,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"study": str(folder.path), "runs": rows})
         return
-    shown = _summary.table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
+    shown = table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
     for row in rows:
         kind = {"trunk": "trunk", "full": "whole", "branch": "  decay"}[row["kind"]]
         recipe = f", {row['recipe']}" if row["recipe"] else ""

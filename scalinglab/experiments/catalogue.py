@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import Literal
 
 from scalinglab.experiments.report import Report
+from scalinglab.extras import need_training
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """needs: "data" is the folder of real runs (`find_data`), "nothing" its published figures alone.
+    """needs: "data" is the folder of real runs (`find_data`), "nothing" its published figures alone, "training" the
+    packages that training needs.
 
     module: the one in this package that has `report(folder, progress) -> Report`, folder None where nothing is needed.
     """
 
     what: str
-    needs: Literal["data", "nothing"]
+    needs: Literal["data", "nothing", "training"]
     module: str
 
     def run(self, folder: Path | None, progress: Progress = lambda *step: None) -> Report:
-        """Compute it anew. Raises InputError where its data are missing."""
+        """Compute it anew. Raises InputError where its data are missing, EnvironmentProblem where packages are."""
+        if self.needs == "training":
+            need_training()
         made: Report = import_module(f"scalinglab.experiments.{self.module}").report(folder, progress)
         return made
 
@@ -62,6 +66,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     ),
     "equivalent-size": Experiment(
         "the Chinchilla-optimal size that MiniCPM-2.4B's loss is worth", "nothing", "equivalent_size"
+    ),
+    "coordinate-check": Experiment(
+        "activations that keep their size as the width grows: MiniCPM's scaling against none",
+        "training",
+        "coordinate_check",
     ),
 }
 """Name -> experiment."""

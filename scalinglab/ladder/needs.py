@@ -11,15 +11,23 @@ def state_bytes(shape: Shape) -> int:
 
 
 def memory_bytes(shape: Shape, batch_tokens: int) -> int:
-    """Of weights, gradients, moments, and the activations that a backward pass needs.
+    """Of weights, gradients and moments, what a forward pass keeps for the backward pass, and the logits' gradient.
 
-    Kept for each token (floats, d the width, f the MLP's hidden width, k the width of keys): per layer the residual
-    stream twice, two norms and their inputs' scale, q, k, v before and after rotation, the attention's output and its
-    log-sum-exp, and what the MLP multiplies; at the end the logits and their softmax. An estimate: the allocator's
-    own overhead is not in it.
+    The allocator's own overhead, and what Python and torch take, are not in it.
     """
-    d, f, k = shape.width, shape.ff, shape.kv_width
-    mlp = 4 * f if shape.activation == "swiglu" else 3 * f
-    layer = 4 * d + 2 + (d + 2 * k) + 2 * (d + k) + d + shape.heads + mlp
-    ends = 2 * d + 2 * shape.vocab
-    return _FLOAT * (4 * shape.params_total + batch_tokens * (shape.layers * layer + ends))
+    transient = 2 * shape.vocab * batch_tokens
+    return _FLOAT * (4 * shape.params_total + transient) + activation_bytes(shape, batch_tokens)
+
+
+def activation_bytes(shape: Shape, batch_tokens: int) -> int:
+    """Of what an uncompiled forward pass keeps for the backward pass.
+
+    Floats a token, d the width, k that of keys, f the MLP's hidden width: per layer 9·d (the residual stream before and
+    after each sub-block's norm and product, queries in three forms and the attention's output), 3·k, the MLP's
+    4·f (2·f without a gate), a log-sum-exp a head and two norms' scales; at the ends 3·d, a norm's scale, the
+    log-softmax, and ids and targets of 8 bytes each. Sines and cosines once.
+    """
+    mlp = 4 * shape.ff if shape.activation == "swiglu" else 2 * shape.ff
+    layer = 9 * shape.width + 3 * shape.kv_width + mlp + shape.heads + 2
+    ends = 3 * shape.width + shape.vocab + 5
+    return _FLOAT * (batch_tokens * (shape.layers * layer + ends) + 2 * shape.context * shape.head_width)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._canvas import save, style
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
+    from scalinglab.plots._coordinates import coordinate_check
     from scalinglab.plots._crossings import crossings
     from scalinglab.plots._data_limited import data_limited
     from scalinglab.plots._envelope import envelope
@@ -38,6 +39,7 @@ _HOME = {
     "batch_lr_valley": "_batch_lr",
     "continual": "_continual",
     "contours": "_contours",
+    "coordinate_check": "_coordinates",
     "crossings": "_crossings",
     "envelope": "_envelope",
     "equivalent_size": "_equivalent",
@@ -71,6 +73,7 @@ __all__ = [
     "batch_lr_valley",
     "continual",
     "contours",
+    "coordinate_check",
     "crossings",
     "data_limited",
     "envelope",

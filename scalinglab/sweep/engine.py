@@ -18,7 +18,7 @@ from scalinglab.sweep.graph import Task, urgency
 from scalinglab.sweep.worker import STOP
 
 # two threads a core wait for each other; read by the numeric libraries at their first import
-_SINGLE_THREAD = {
+SINGLE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -79,7 +79,7 @@ def run_tasks(
         command = [sys.executable, "-c", _WORKER, str(theirs.fileno())]
         process = subprocess.Popen(
             command,
-            env=os.environ | _SINGLE_THREAD,
+            env=os.environ | SINGLE_THREAD,
             pass_fds=[theirs.fileno()],
             process_group=0,  # a Ctrl-C in the terminal is for the parent alone
         )

@@ -4,12 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scalinglab.ladder import Scratch, Study, Trunk, plan, plan_full
+from scalinglab.ladder import Scratch, Shape, Study, Trunk, plan, plan_full
 from scalinglab.ladder.definition import Run, Weights, root_run, run_of
 from scalinglab.records.store import StudyFolder
 
-_STEP_OVERHEAD = 0.35e9
-"""FLOPs that one update's fixed cost is worth; it only weighs the progress bar and the order of work."""
+STEP_OVERHEAD = 0.35e9
+"""FLOPs that one update's fixed cost is worth; it weighs the progress bar, the order of work and the forecast."""
+
+
+def step_cost(shape: Shape, batch_tokens: int) -> float:
+    """FLOPs of an update, its fixed cost counted in."""
+    return STEP_OVERHEAD + batch_tokens * shape.flops_exact()
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Task:
     @property
     def cost(self) -> float:
         """Work in FLOPs, the fixed cost of an update counted in."""
-        return (self.end - self.start) * _STEP_OVERHEAD + self.tokens * self.run.shape.flops_exact()
+        return (self.end - self.start) * STEP_OVERHEAD + self.tokens * self.run.shape.flops_exact()
 
     @property
     def cost_per_step(self) -> float:

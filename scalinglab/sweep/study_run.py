@@ -1,24 +1,28 @@
 """A study from its file to its table: what stands is kept, what is missing is trained."""
 
-import os
+from __future__ import annotations
+
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from scalinglab import corpus
 from scalinglab.errors import EnvironmentProblem
-from scalinglab.ladder import Cost, Scratch, Spent, Study, read_study, scratch_cost, total, trunk_cost
-from scalinglab.ladder.definition import Run
+from scalinglab.ladder import Cost, Study, read_study, total
 from scalinglab.records.derive import derive_table
 from scalinglab.records.files import write_atomic, write_json
-from scalinglab.records.store import Metrics, StudyFolder, read_json
+from scalinglab.records.store import StudyFolder, read_json
+from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
+from scalinglab.sweep.ledger import study_costs, trained_costs
 from scalinglab.sweep.text import Progress, study_text, text_files, text_weights
+from scalinglab.sweep.throughput import cores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -87,6 +91,8 @@ def run(
             outcome = run_tasks(
                 todo, folder.path, text_files(texts), workers or cores(), watch or (lambda event: None)
             )
+            done = set(outcome.done)
+            throughput.store(throughput.of_tasks((task for task in todo if task.id in done), folder))
     derived = derive_table(folder, write=not outcome.stopped)
     costs, spent = study_costs(prepared.trunks), trained_costs(prepared.trunks, folder)
     return Swept(
@@ -110,54 +116,6 @@ def _write_study(folder: StudyFolder, study_path: Path, texts: corpus.Corpus) ->
 
 def _written(folder: StudyFolder) -> str:
     return folder.study_path.read_text("utf-8") if folder.study_path.exists() else ""
-
-
-def study_costs(trunks: Sequence[PlannedTrunk]) -> list[Cost]:
-    """What is planned, a row each trunk and each run from scratch."""
-    return [
-        scratch_cost(trunk.plan) if isinstance(trunk.plan, Scratch) else trunk_cost(trunk.plan)
-        for trunk in trunks
-    ]
-
-
-def trained_costs(trunks: Sequence[PlannedTrunk], folder: StudyFolder) -> list[Cost]:
-    """The same ledger as the metrics show it, branches that `fork` added and what interruptions wasted counted in."""
-    extra = forked(folder, [run.id for trunk in trunks for run in trunk.runs])
-    rows = []
-    for trunk in trunks:
-        shape, none = trunk.run.shape, Spent()
-        branches = [*trunk.branches, *(task.run for task in extra if task.run.parent == trunk.run.id)]
-        metrics = {run.id: folder.run(run.id).read_metrics() for run in (trunk.run, *branches)}
-
-        def spent(run: Run, metrics: dict[str, Metrics] = metrics) -> Spent:
-            end = max(metrics[run.id].train, default=run.start)
-            tokens = run.batches.tokens_at(end) - run.batches.tokens_at(run.start)
-            return Spent.of(run.shape, end - run.start, tokens)
-
-        def wasted(run: Run, metrics: dict[str, Metrics] = metrics) -> Spent:
-            steps = metrics[run.id].wasted
-            return Spent.of(run.shape, steps, steps * run.batches.at(run.start))
-
-        ends = [(run, run.end) for run in branches if run.end in metrics[run.id].evals]
-        if isinstance(trunk.plan, Scratch):
-            ends = [(trunk.run, end) for end in trunk.plan.ends if end in metrics[trunk.run.id].evals]
-        rows.append(
-            Cost(
-                trunk.plan.label,
-                spent(trunk.run),
-                sum((spent(run) for run in branches), none),
-                sum((Spent.of(shape, end, run.batches.tokens_at(end)) for run, end in ends), none),
-                sum((wasted(run) for run in (trunk.run, *branches)), none),
-            )
-        )
-    return rows
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _repeats(table: pd.DataFrame) -> list[str]:

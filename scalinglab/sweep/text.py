@@ -68,3 +68,10 @@ def text_weights(study: Study, names: Sequence[str]) -> Weights:
     if study.data.mix:
         return tuple((name, 1.0) for name in names)
     return tuple((name, source.weight) for name, source in zip(names, study.data.sources, strict=True))
+
+
+def source_names(study: Study) -> tuple[str, ...]:
+    """The names that the study's sources will have. Opens no text; raises InputError for an unknown name."""
+    if study.data.mix:
+        return tuple(source.name for source in corpus.resolve(study.data.mix))
+    return tuple(source.name or Path(str(source.path)).stem for source in study.data.sources)

@@ -63,23 +63,12 @@ class Optimiser:
             "lr": self._rate * part.lr,
             "peak": self._rate * part.lr,
             "weight_decay": decay,
-            "decays": part.decays,
         }
 
     def _groups(self) -> Iterator[dict[str, object]]:
         yield from self._adamw.param_groups
         if self._muon is not None:
             yield from self._muon.param_groups
-
-    def set_decay_and_betas(
-        self, weight_decay: float | None = None, betas: tuple[float, float] | None = None
-    ) -> None:
-        """Other values from the next update on, for a branch that changes them; None leaves one as it is."""
-        for group in self._groups():
-            if weight_decay is not None:
-                group["weight_decay"] = weight_decay if group["decays"] else 0.0
-            if betas is not None and "betas" in group:
-                group["betas"] = betas
 
     def zero(self) -> None:
         """Set all gradients to zero; they stay where they are."""

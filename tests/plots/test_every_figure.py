@@ -14,7 +14,7 @@ from scalinglab import laws, plots
 from scalinglab.experiments.quickstart import STUDY
 from scalinglab.ladder import Batches, parse_schedule
 
-NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds"})
+NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds", "coordinate_check"})
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
         "ladder_cost": lambda **ax: plots.ladder_cost(planned, **ax),
         "next_runs": lambda **ax: plots.next_runs(fit, following, **ax),
         "paired": lambda **ax: plots.paired(compared, **ax),
+        "coordinate_check": lambda **ax: plots.coordinate_check(activations(), **ax),
     }
 
 
@@ -69,6 +70,19 @@ def many_sizes() -> pd.DataFrame:
         loss = laws.Chinchilla().predict(law, params=n, tokens=d)
         parts.append(pd.DataFrame({"run_id": f"{n:.4g}", "params": n, "tokens": d, "loss": loss}))
     return pd.concat(parts, ignore_index=True)
+
+
+def activations() -> pd.DataFrame:
+    """A coordinate check in which one parametrisation is flat and the other grows as the width."""
+    modules = ("embedding", "attention", "mlp", "residual", "logits")
+    return pd.DataFrame(
+        {"parametrisation": name, "width": d, "seed": seed, "step": 4, "module": module,
+         "activation": (1 + i) * d**power * (1 + 0.1 * seed), "change": 0.1 * d**power * (1 + 0.1 * seed)}
+        for name, power in (("minicpm", 0.0), ("standard", 1.0))
+        for d in (32, 64, 128, 256, 512)
+        for seed in range(2)
+        for i, module in enumerate(modules)
+    )  # fmt: skip
 
 
 def sweep() -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,8 @@ every_shape = pytest.mark.parametrize(
 )
 
 
-def model_of(kind: str = "minicpm", shape: Shape = PLAIN, scaling: Scaling = Scaling()) -> Transformer:
-    model = Transformer(shape, parametrise(kind, shape, 16, scaling), CPU)
+def model_of(kind: str = "minicpm", shape: Shape = PLAIN, **scaling: Any) -> Transformer:
+    model = Transformer(shape, parametrise(kind, shape, 16, Scaling(**scaling)), CPU)
     model.initialise(0)
     return model
 
@@ -122,13 +123,12 @@ def test_the_model_looks_only_back() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "scaling"),
-    [("minicpm", Scaling()), ("minicpm", Scaling(3.0, 0.7, 0.05, "matrix")), ("standard", Scaling())],
+    [("minicpm", {}), ("minicpm", {"init_std": 0.05, "embedding_as": "matrix"}), ("standard", {})],
     ids=["minicpm", "minicpm-matrix", "standard"],
 )
-def test_initial_spread_is_the_rule_of_each_tensor(kind: str, scaling: Scaling) -> None:
-    model = model_of(
-        kind, Shape("wide", width=64, layers=2, heads=4, ff=160, kv_heads=2, tied=False), scaling
-    )
+def test_initial_spread_is_the_rule_of_each_tensor(kind: str, scaling: dict[str, Any]) -> None:
+    shape = Shape("wide", width=64, layers=2, heads=4, ff=160, kv_heads=2, tied=False)
+    model = model_of(kind, shape, **scaling)
     for name, tensor in model.p.items():
         if (std := model.rules[name].std) is None:
             assert bool((tensor == 1).all())

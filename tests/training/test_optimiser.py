@@ -77,30 +77,29 @@ def test_muons_first_update_has_the_singular_values_of_newton_schulz() -> None:
             for _ in range(5):
                 expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
             # 0.2 · sqrt(larger side): the root mean square of AdamW's
-            expected *= 0.01 / math.sqrt(2) * 0.2 * math.sqrt(max(update.shape))
             found = torch.linalg.svdvals(update.double())
-            torch.testing.assert_close(found, expected.sort(descending=True).values, rtol=0.05, atol=0)
+            found /= 0.01 / math.sqrt(2) * 0.2 * math.sqrt(max(update.shape))
+            # bfloat16 rounds to 2^-8 in each of five times three products, of matrices whose norm is about 1
+            torch.testing.assert_close(
+                found, expected.sort(descending=True).values, rtol=0, atol=15 * 2.0**-8
+            )
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_a_branch_may_change_decay_and_betas(kind: str) -> None:
-    """The same as an optimiser made with the new values that takes over the state."""
-    model, changed = made(kind)
-    put_gradients(model, 0)
-    changed.step(1.0)
-    other_model, other = made(kind, weight_decay=0.3, betas=(0.8, 0.99))
-    other.load({name: tensor.clone() for name, tensor in changed.state().items()}, 1)
-    with torch.no_grad():
-        for name, tensor in other_model.p.items():
-            tensor.copy_(model.p[name])
-    unchanged = {name: tensor.detach().clone() for name, tensor in model.p.items()}
-    changed.set_decay_and_betas(0.3, (0.8, 0.99))
-    for each, optimiser in ((model, changed), (other_model, other)):
-        put_gradients(each, 1)
-        optimiser.step(0.5)
-    for name, tensor in model.p.items():
-        assert torch.equal(tensor, other_model.p[name])
-        assert not torch.equal(tensor, unchanged[name])
+def test_an_aligned_update_moves_outputs_alike_at_every_width(kind: str) -> None:
+    """Gradients that are one outer product with the input: what a layer's output moves by does not know the width."""
+    moved = []
+    for width in (16, 64):
+        shape = replace(SHAPE, width=width, heads=width // 4, kv_heads=None, ff=2 * width)
+        model = Transformer(shape, parametrise("minicpm", shape, 16, Scaling(), kind), torch.device("cpu"))
+        model.initialise(0)
+        weight = model.p["layer0.out"]
+        before = weight.detach().clone()
+        signs = torch.where(torch.arange(width) % 3 == 0, -1.0, 1.0)
+        weight.grad.copy_(torch.outer(signs.flip(0), signs))
+        Optimiser(model, kind, 0.01, 0.0, (0.9, 0.95)).step(1.0)
+        moved.append(float(((weight.detach() - before) @ signs).square().mean().sqrt()))
+    assert moved[0] == pytest.approx(moved[1], rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
