@@ -154,7 +154,11 @@ def plan_full(study: Study) -> list[Scratch]:
                     continue
                 tokens = horizons if entry.horizons is None else sorted(entry.horizons)
                 ends = [_step(each, batches, "horizon", size.label) for each in tokens]
-                for schedule, its_ends in _whole_schedules(entry, ends, warmup, study.schedule.spec()):
+                try:
+                    schedules = list(_whole_schedules(entry, ends, warmup, study.schedule.spec()))
+                except InputError as error:
+                    raise InputError(f"entry {entry.name!r}, size {size.label!r}: {error}") from None
+                for schedule, its_ends in schedules:
                     found.append(Scratch(shape, seed, batches, schedule, its_ends, entry.name))
     return sorted(found, key=lambda run: (run.shape.params, run.seed))
 
@@ -163,6 +167,12 @@ def study_batches(study: Study) -> Batches:
     """The trunks' batches. Raises InputError when the ramp begins between two updates."""
     batches = Batches(study.training.batch_tokens)
     for i, entry in enumerate(study.training.batch_ramp):
+        before = study.training.batch_ramp[i - 1].from_tokens if i else 0
+        if entry.from_tokens <= before:
+            raise InputError(
+                f"training.batch_ramp[{i}].from_tokens: {entry.from_tokens} does not lie beyond {before}; name each "
+                "point once, in order"
+            )
         step = _step(entry.from_tokens, batches, f"training.batch_ramp[{i}].from_tokens", "")
         batches = Batches(batches.tokens, (*batches.ramp, (step, entry.batch_tokens)))
     return batches

@@ -213,7 +213,11 @@ class Study(_Section):
             raise InputError(
                 f"ladder.sizes: size {size.label!r} gives both shape and {', '.join(own)}; give one or the other"
             )
-        return replace(named_shape(size.shape, vocab=BYTES, context=self.data.context), name=size.label)
+        try:
+            known = named_shape(size.shape, vocab=BYTES, context=self.data.context)
+        except InputError as error:
+            raise InputError(f"ladder.sizes: {error}") from None
+        return replace(known, name=size.label)
 
     @property
     def recipes(self) -> list[tuple[Branches | None, _Decay, DecaySpec]]:

@@ -2,14 +2,17 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from scalinglab.errors import InputError
-from scalinglab.ladder.plan import plan, plan_full
+from scalinglab.ladder.plan import Branch, plan, plan_full
 from scalinglab.ladder.presets import PRESETS
+from scalinglab.ladder.schedule import Schedule
 from scalinglab.ladder.study import Branches, Full, Study
 
 
@@ -81,8 +84,7 @@ def _check(study: Study) -> None:
         seeds = [seed for seed, _ in study.trunks(size)]
         if len(set(seeds)) < len(seeds):
             raise InputError(f"ladder: size {size.label!r} has two trunks of one seed; seeds are {seeds}")
-    plan(study)
-    plan_full(study)
+    _check_twins(study)
 
 
 def _check_decays(study: Study) -> None:
@@ -92,22 +94,81 @@ def _check_decays(study: Study) -> None:
         *((f"branches[{i}]", entry) for i, entry in enumerate(study.branches)),
     ):
         try:
-            given.spec(study.schedule.spec() if where != "schedule" else PRESETS["default"])
+            spec = given.spec(study.schedule.spec() if where != "schedule" else PRESETS["default"])
         except InputError as error:
             raise InputError(f"{where}.decay: {error}") from None
+        if given.half_life_tokens is not None and spec.shape != "exponential":
+            raise InputError(
+                f"{where}.half_life_tokens: goes with an exponential decay, not with {spec.shape}; leave it out or "
+                'give decay = "exponential"'
+            )
     entries: list[Branches | Full] = [*study.branches, *study.full]
     names = [entry.name for entry in entries]
-    sizes = [size.label for size in study.ladder.sizes]
     for entry in entries:
         if names.count(entry.name) > 1:
             raise InputError(f"two entries of branches and full are named {entry.name!r}; use a name once")
-        if isinstance(entry, Branches) and entry.weights is not None and not any(entry.weights.values()):
-            raise InputError(f"entry {entry.name!r}: every weight is 0; give one source a weight above 0")
-        for size in entry.sizes or ():
-            if size not in sizes:
+        _check_where(study, entry)
+    for entry in study.branches:
+        if entry.weights is not None:
+            _check_weights(study, entry.name, entry.weights)
+    for whole in study.full:
+        given_up = [key for key in ("period_share", "floor") if key in whole.model_fields_set]
+        if given_up and whole.schedule not in ("cosine", "cosine-loop", "linear"):
+            raise InputError(
+                f"entry {whole.name!r}: {given_up[0]} goes with cosine, cosine-loop and linear, not with "
+                f"{whole.schedule}; leave it out"
+            )
+
+
+def _check_where(study: Study, entry: Branches | Full) -> None:
+    """The part of the ladder that an entry applies to."""
+    known: dict[str, list[Any]] = {
+        "sizes": [size.label for size in study.ladder.sizes],
+        "seeds": list(dict.fromkeys(seed for size in study.ladder.sizes for seed, _ in study.trunks(size))),
+    }
+    for key in ("sizes", "seeds", "horizons"):
+        named = getattr(entry, key)
+        if named == []:
+            raise InputError(f"entry {entry.name!r}: {key} is empty; name one, or leave the key out for all")
+        for each in named or ():
+            if named.count(each) > 1:
+                raise InputError(f"entry {entry.name!r} names {key.removesuffix('s')} {each} twice")
+            if each not in known.get(key, [each]):
                 raise InputError(
-                    f"entry {entry.name!r} names size {size!r}; the ladder has {', '.join(sizes)}"
+                    f"entry {entry.name!r} names {key.removesuffix('s')} {each!r}; the ladder has "
+                    f"{', '.join(map(str, known[key]))}"
                 )
+
+
+def _check_weights(study: Study, name: str, weights: Mapping[str, float]) -> None:
+    """A branch's mixture. Of a registered mix the sources are known only where its text is."""
+    if not any(weights.values()):
+        raise InputError(f"entry {name!r}: every weight is 0; give one source a weight above 0")
+    known = [source.name or Path(str(source.path)).stem for source in study.data.sources]
+    for source in weights:
+        if known and source not in known:
+            raise InputError(f"entry {name!r} weighs source {source!r}; data.sources has {', '.join(known)}")
+
+
+def _check_twins(study: Study) -> None:
+    """Entries that would train the same: one run on disk, and two names for it."""
+    for trunk in plan(study):
+        known: dict[Branch, str] = {}
+        for branch in trunk.branches:
+            other = known.setdefault(replace(branch, recipe=""), branch.recipe)
+            if other != branch.recipe:
+                raise InputError(
+                    f"entries {other!r} and {branch.recipe!r} of branches decay alike to {trunk.horizon(branch)} "
+                    f"tokens of size {trunk.label!r}; let them differ, or leave one out"
+                )
+    roots: dict[tuple[str, int, Schedule], str] = {}
+    for whole in plan_full(study):
+        other = roots.setdefault((whole.shape.name, whole.seed, whole.schedule), whole.recipe)
+        if other != whole.recipe:
+            raise InputError(
+                f"entries {other!r} and {whole.recipe!r} of full train size {whole.shape.name!r} under the same "
+                "schedule; put their horizons into one entry"
+            )
 
 
 def _sentence(error: ValidationError) -> str:
@@ -126,6 +187,11 @@ def _sentence(error: ValidationError) -> str:
         return f"key `{place}` is not a key of a study; {hint}{tail}"
     if first["type"] == "missing":
         return f"key `{place}` is missing{tail}"
+    if first["type"] == "string_pattern_mismatch":
+        return (
+            f"key `{place}` = {first['input']!r}: expected letters, digits and dots, a letter or digit first, without "
+            f"spaces{tail}"
+        )
     wanted = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"key `{place}` = {first['input']!r}: expected {wanted}{tail}"
 
