@@ -34,11 +34,18 @@ def fork(
     floor: Annotated[
         float, typer.Option(min=0, max=1, help="Where the learning rate ends, as a share of its peak.")
     ] = 0.0,
-    weight_decay: Annotated[float | None, typer.Option(min=0, help="Instead of the trunk's.")] = None,
-    clip: Annotated[float | None, typer.Option(min=0, help="Instead of the trunk's.")] = None,
-    batch_tokens: Annotated[str | None, typer.Option(help="Batch of the decay, in tokens.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(min=0, help="Of the decay; default the trunk's.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(min=0, help="Largest norm of its gradients; default the trunk's.")
+    ] = None,
+    batch_tokens: Annotated[
+        str | None, typer.Option(help="Its batch, in tokens; default the trunk's.")
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Mixture of the decay: SOURCE=WEIGHT, with commas between.")
+        str | None,
+        typer.Option(help="Its mixture, SOURCE=WEIGHT with commas between; default the trunk's."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +58,9 @@ def fork(
     shape, colon, tokens = decay.rpartition(":")
     if not colon:
         raise InputError(f"--decay {decay}: give SHAPE:TOKENS, such as 1-sqrt:100k or linear:1M")
+    for option, value in (("--weight-decay", weight_decay), ("--clip", clip)):
+        if (value is not None and not math.isfinite(value)) or (option == "--clip" and value == 0):
+            raise InputError(f"{option} {value:g} is not possible; give a number above 0, or leave it out")
     mixture = None if weights is None else _weights(weights)
     task = forked_branch(
         known,

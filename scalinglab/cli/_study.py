@@ -100,6 +100,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     trunks = begun(study, folder)
     forks = forked(folder, [run.id for trunk in trunks for run in trunk.runs])
     wanted = []  # (run, its last step, recipe, whether the study asks for it)
+    given_up: dict[str | None, int] = {}
     for trunk in trunks:
         wanted.append((trunk.run, trunk.plan.steps, getattr(trunk.plan, "recipe", ""), "study"))
         for planned, branch in zip(trunk.plan.branches, trunk.branches, strict=True):
@@ -110,7 +111,11 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
     for one, end, recipe, origin in wanted:
         metrics = folder.run(one.id).read_metrics()
         at = max(metrics.train, default=one.start)
-        state = run_state(folder.run(one.id), metrics, end)
+        state: str = run_state(folder.run(one.id), metrics, end)
+        if metrics.diverged is not None:
+            given_up[one.id] = metrics.diverged
+        elif state in ("waiting", "stopped") and one.start >= given_up.get(one.parent, one.start + 1):
+            state = "left out"  # its trunk, a row above, had diverged by then
         rows.append(
             {
                 "run_id": one.id,
@@ -119,7 +124,7 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
                 "kind": one.kind,
                 "recipe": recipe,
                 "origin": origin,
-                "tokens": 0 if state == "waiting" else one.batches.tokens_at(at),
+                "tokens": 0 if not metrics.train else one.batches.tokens_at(at),
                 "of_tokens": one.batches.tokens_at(max(end, at)),
                 "state": state,
                 "loss": last_loss(metrics),

@@ -57,6 +57,11 @@ def test_fork_trains_once_and_says_where_to_look(runs: Path, cli: Cli, in_proces
         (("--at", "2560", "--decay", "640"), "--decay 640: give SHAPE:TOKENS, such as 1-sqrt:100k"),
         (("--at", "2560", "--decay", "linear:many"), "--decay many: give a whole number of tokens"),
         (("--at", "x", "--decay", "linear:640"), "--at x: give a whole number of tokens"),
+        (("--at", "2560", "--decay", "linear:640", "--clip", "0"), "--clip 0 is not possible"),
+        (
+            ("--at", "2560", "--decay", "linear:640", "--weight-decay", "inf"),
+            "--weight-decay inf is not possible",
+        ),
         (("--at", "2560", "--decay", "linear:640", "--weights", "one"), "give SOURCE=WEIGHT"),
         (("--at", "2560", "--decay", "linear:640", "--weights", "one=-1"), "give SOURCE=WEIGHT"),
         (("--at", "2560", "--decay", "linear:640", "--weights", "one=nan"), "give SOURCE=WEIGHT"),
@@ -213,5 +218,10 @@ def test_a_diverged_run_is_told_everywhere(runs: Path, cli: Cli) -> None:
         assert narrow(said)
         assert "diverged" in said
     assert "diverged at step 50: the training loss rose" in cli("show", "a")[1]
+    rows = {row["run_id"][:11]: row["state"] for row in json.loads(cli("status", runs, "--json")[1])["runs"]}
+    assert {state for run, state in rows.items() if run.startswith("a-s0-d")} == {"done"}
+    shutil.rmtree(next(runs.glob("a-s0-d5120-*")))  # from step 60, beyond the divergence
+    rows = {row["run_id"][:11]: row["state"] for row in json.loads(cli("status", runs, "--json")[1])["runs"]}
+    assert (rows["a-s0-d5120-"], rows["a-s0-d3840-"]) == ("left out", "done")
     assert cli("extend", runs / "a", "--to", "6400")[2].count("diverged at step 50") == 1
     assert cli("fork", runs / "a", "--at", "3840", "--decay", "linear:640")[2].count("nothing goes on") == 1
