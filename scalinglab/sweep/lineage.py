@@ -110,6 +110,8 @@ def find_run(reference: str | Path, kind: str | None = None, below: Path = Path(
             raise InputError(
                 f"{path} is a study, and this takes one of its runs; scalinglab ls {path} names them"
             )
+        if not alone and not path.parent.is_dir():
+            raise InputError(f"{path.parent}: there is no such study folder; scalinglab ls names the studies")
         where, at = (f"in the studies of {below}", below) if alone else (f"in {path.parent}", path.parent)
         raise InputError(f"no run {path.name!r} {where}; scalinglab ls {at} names them")
     if len(found) > 1:
