@@ -15,7 +15,9 @@ from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import prepare, run
 
 
-def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> bool:
+def run_study(
+    study: Path, out: Path, figures: Path, workers: int | None, as_json: bool, save_every: float
+) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
     need_training()
@@ -33,7 +35,7 @@ def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_jso
                 + (f"; {already} of {len(prepared.tasks)} parts already stand" if already else "")
             )
         with SweepProgress(prepared.tasks, prepared.todo) as watch:
-            swept = run(prepared, study, workers, watch)
+            swept = run(prepared, study, workers, watch, save_every)
         if swept.outcome.stopped:
             say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
             return True
@@ -112,8 +114,8 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
                     "size": one.shape.name,
                     "seed": one.seed,
                     "kind": one.kind,
-                    "tokens": at * one.batch_tokens,
-                    "of_tokens": end * one.batch_tokens,
+                    "tokens": one.batches.tokens_at(at),
+                    "of_tokens": one.batches.tokens_at(end),
                     "state": state,
                     "loss": sum(sets) / len(sets) if sets else None,
                     "steps_wasted": metrics.wasted,
