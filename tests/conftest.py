@@ -102,6 +102,7 @@ class InProcess:
         streams: Mapping[str, tuple[Path, Path]],
         workers: int = 1,
         watch: Watch = lambda event: None,
+        save_every: float = 30.0,
     ) -> Outcome:
         import torch
 
@@ -128,7 +129,7 @@ class InProcess:
                 left_out.add(task.id)
                 continue
             watch(("start", task))
-            event = perform(task, StudyFolder(folder), text, tell, should_stop)
+            event = perform(task, StudyFolder(folder), text, save_every, tell, should_stop)
             watch(event)
             if event[0] == "done":
                 outcome.done.append(task.id)

@@ -25,6 +25,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines inst
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes to train with; default: one a core.")
 ]
+SaveEvery = Annotated[
+    float,
+    typer.Option("--save-every", min=0.0, help="Seconds between states kept for the case of a kill."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs; default runs/<study>.")]
 Table = Annotated[
     Path, typer.Argument(help="CSV, TSV, JSONL or Parquet with params, tokens, loss; or a study folder.")
@@ -110,6 +114,7 @@ def sweep(
     time: Annotated[
         bool, typer.Option("--time", help="With --dry-run: measure each size here first, two seconds each.")
     ] = False,
+    save_every: SaveEvery = 30.0,
     as_json: Json = False,
 ) -> None:
     """Train a study's ladder (trunks, then decay branches), fit it and draw it."""
@@ -118,16 +123,17 @@ def sweep(
 
         _forecast.dry_run(study, out or Path("runs") / study.stem, workers, time, as_json)
         return
-    _run_study(
-        study, out or Path("runs") / study.stem, figures or Path("figures") / study.stem, workers, as_json
-    )
+    figures = figures or Path("figures") / study.stem
+    _run_study(study, out or Path("runs") / study.stem, figures, workers, as_json, save_every)
 
 
-def _run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> None:
+def _run_study(
+    study: Path, out: Path, figures: Path, workers: int | None, as_json: bool, save_every: float = 30.0
+) -> None:
     """Corpus, runs, table, fits, figures, summary: one way for every study."""
     from scalinglab.cli import _study
 
-    stopped = _study.run_study(study, out, figures, workers, as_json)
+    stopped = _study.run_study(study, out, figures, workers, as_json, save_every)
     if stopped:
         raise typer.Exit(130)
 

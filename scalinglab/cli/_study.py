@@ -16,7 +16,9 @@ from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import prepare, run
 
 
-def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_json: bool) -> bool:
+def run_study(
+    study: Path, out: Path, figures: Path, workers: int | None, as_json: bool, save_every: float
+) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
     need_training()
@@ -34,7 +36,7 @@ def run_study(study: Path, out: Path, figures: Path, workers: int | None, as_jso
                 + (f"; {already} of {len(prepared.tasks)} parts already stand" if already else "")
             )
         with SweepProgress(prepared.tasks, prepared.todo) as watch:
-            swept = run(prepared, study, workers, watch)
+            swept = run(prepared, study, workers, watch, save_every)
         if swept.outcome.stopped:
             say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
             return True

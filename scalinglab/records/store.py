@@ -35,8 +35,8 @@ class Metrics:
     """Torn lines, left out."""
     begins: int = 0
     """How often a process took the run up."""
-    wasted: int = 0
-    """Updates that an interruption made train again."""
+    repeated: list[tuple[int, int]] = field(default_factory=list)
+    """(after step, to step) of every piece that an interruption made train again."""
     wasted_seconds: float = 0.0
     seconds: float = 0.0
     """Of training, the wasted ones included."""
@@ -45,6 +45,11 @@ class Metrics:
     reason: str = ""
     """Why."""
     _furthest: int = -1
+
+    @property
+    def wasted(self) -> int:
+        """Updates that an interruption made train again, as far as records tell: not those since the last one."""
+        return sum(last - first for first, last in self.repeated)
 
     def take(self, record: dict[str, Any], before: int | None) -> int | None:
         """Take in one record in the file's order; `before` and the result are the step training stands at."""
@@ -56,7 +61,8 @@ class Metrics:
             seconds = float(record.get("seconds", 0.0))
             if before is not None and before < step:
                 again = max(0, min(step, self._furthest) - before)
-                self.wasted += again
+                if again:
+                    self.repeated.append((before, before + again))
                 self.wasted_seconds += again / (step - before) * seconds
             self.seconds += seconds
             self.train[step] = record
@@ -217,6 +223,11 @@ class StudyFolder:
 
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.path / run_id)
+
+    def sweep_up(self) -> None:
+        """Remove what a killed process left half written beside the runs. For the holder of the study's lock."""
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
 
     def find(self, prefix: str) -> list[str]:
         """Ids of the runs whose id begins so; a whole id stands for itself."""

@@ -27,6 +27,9 @@ SINGLE_THREAD = {
 _WORKER = "from scalinglab.sweep.worker import main; main()"
 _ATTEMPTS = 2  # a failed task is tried once more
 
+SAVE_EVERY = 30.0
+"""Seconds between a worker's rolling checkpoints: what a kill can cost, and a few updates."""
+
 Watch = Callable[[tuple[Any, ...]], None]
 """Takes a worker's event, and ("start", task) when a task is handed out."""
 
@@ -57,6 +60,7 @@ def run_tasks(
     streams: Mapping[str, tuple[Path, Path]],
     workers: int,
     watch: Watch = lambda event: None,
+    save_every: float = SAVE_EVERY,
 ) -> Outcome:
     """Do all tasks, each after the one it needs; returns when all are done, failed or stopped.
 
@@ -84,7 +88,7 @@ def run_tasks(
             process_group=0,  # a Ctrl-C in the terminal is for the parent alone
         )
         theirs.close()
-        ours.send((folder.resolve(), dict(streams)))
+        ours.send((folder.resolve(), dict(streams), save_every))
         worker = _Worker(process, ours)
         crew.append(worker)
         return worker

@@ -31,8 +31,9 @@ def trained_costs(trunks: Sequence[PlannedTrunk], folder: StudyFolder) -> list[C
             return Spent.of(run.shape, end - run.start, tokens)
 
         def wasted(run: Run, metrics: dict[str, Metrics] = metrics) -> Spent:
-            steps = metrics[run.id].wasted
-            return Spent.of(run.shape, steps, steps * run.batches.at(run.start))
+            again = metrics[run.id].repeated
+            tokens = sum(run.batches.tokens_at(last) - run.batches.tokens_at(first) for first, last in again)
+            return Spent.of(run.shape, metrics[run.id].wasted, tokens)
 
         ends = [(run, run.end) for run in branches if run.end in metrics[run.id].evals]
         if isinstance(trunk.plan, Scratch):

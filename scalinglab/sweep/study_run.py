@@ -15,7 +15,7 @@ from scalinglab.records.files import write_atomic, write_json
 from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
-from scalinglab.sweep.engine import Outcome, Watch, run_tasks
+from scalinglab.sweep.engine import SAVE_EVERY, Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
 from scalinglab.sweep.ledger import study_costs, trained_costs
 from scalinglab.sweep.text import Progress, study_text, text_files, text_weights
@@ -69,14 +69,23 @@ def prepare(study_path: Path, out: Path, progress: Progress | None = None) -> Pr
 
 
 def run(
-    prepared: Prepared, study_path: Path, workers: int | None = None, watch: Watch | None = None
+    prepared: Prepared,
+    study_path: Path,
+    workers: int | None = None,
+    watch: Watch | None = None,
+    save_every: float = SAVE_EVERY,
 ) -> Swept:
-    """Train what is missing and derive the table. A second call finds nothing to do."""
+    """Train what is missing and derive the table. A second call finds nothing to do.
+
+    save_every: seconds between rolling checkpoints of every worker, which bound what a kill can cost.
+    """
     folder, texts, outcome = prepared.folder, prepared.texts, Outcome()
     planned = [run.id for trunk in prepared.trunks for run in trunk.runs]
-    if prepared.todo or _written(folder) != study_path.read_text("utf-8"):
+    if prepared.todo:
         _disk(prepared)
-        with folder.locked():
+    with folder.locked():
+        folder.sweep_up()
+        if prepared.todo or _written(folder) != study_path.read_text("utf-8"):
             # another process may have been here since `prepare`
             check_runs(prepared.study, planned, folder)
             check_text(texts.fingerprint, folder)
@@ -89,11 +98,16 @@ def run(
             }
             todo = [task for task in outstanding(prepared.tasks, folder) if task.id not in begun_elsewhere]
             outcome = run_tasks(
-                todo, folder.path, text_files(texts), workers or cores(), watch or (lambda event: None)
+                todo,
+                folder.path,
+                text_files(texts),
+                workers or cores(),
+                watch or (lambda event: None),
+                save_every,
             )
             done = set(outcome.done)
             throughput.store(throughput.of_tasks((task for task in todo if task.id in done), folder))
-    derived = derive_table(folder, write=not outcome.stopped)
+        derived = derive_table(folder, write=not outcome.stopped)
     costs, spent = study_costs(prepared.trunks), trained_costs(prepared.trunks, folder)
     return Swept(
         prepared,

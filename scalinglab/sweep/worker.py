@@ -1,7 +1,7 @@
 """One worker: a single-thread process that does one task after another.
 
-It is sent (folder, streams), then tasks, or STOP, and ends when the pipe does. It answers in tuples
-whose first entry names the event:
+It is sent (folder, streams, seconds between rolling checkpoints), then tasks, or STOP, and ends when the pipe does.
+It answers in tuples whose first entry names the event:
 ("ready", process id), ("progress", task id, step, loss), ("done", task id), ("stopped", task id),
 ("diverged", task id, step), ("failed", task id, sentence), ("unable", task id, sentence) where the
 machine lacks something that no other task will find either.
@@ -10,6 +10,7 @@ machine lacks something that no other task will find either.
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -24,10 +25,6 @@ from scalinglab.records.store import RunFolder, StudyFolder
 from scalinglab.sweep.divergence import LossWatch
 from scalinglab.sweep.graph import Task
 
-_SAVE_EVERY = 30.0
-"""Seconds between rolling checkpoints: what a kill can cost."""
-
-
 STOP = "stop"
 """Sent by the parent: save where you are and take no further task."""
 
@@ -37,7 +34,9 @@ def work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     folder: Path
     streams: dict[str, tuple[Path, Path]]  # source -> its (training, held-out) byte files
-    folder, streams = pipe.recv()
+    save_every: float
+    _end_with(os.getppid())
+    folder, streams, save_every = pipe.recv()
     import torch
 
     from scalinglab.training import Streams
@@ -71,7 +70,7 @@ def work(pipe: Connection) -> None:
         if not isinstance(task, Task):
             return
         try:
-            tell(perform(task, store, text, tell, should_stop))
+            tell(perform(task, store, text, save_every, tell, should_stop))
         except EnvironmentProblem as error:
             tell(("unable", task.id, str(error)))
         except InputError as error:
@@ -80,10 +79,25 @@ def work(pipe: Connection) -> None:
             tell(("failed", task.id, traceback.format_exc()))
 
 
+def _end_with(parent: int) -> None:
+    """End this process when its parent was killed: another one may want to train the run at once.
+
+    The pipe tells so too, but only every few updates, which can be minutes.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def perform(
     task: Task,
     store: StudyFolder,
     text: "Streams",  # type: ignore[name-defined] # noqa: F821 (torch stays unimported until work begins)
+    save_every: float,
     tell: Callable[[tuple[object, ...]], None],
     should_stop: Callable[[], bool],
 ) -> tuple[object, ...]:
@@ -96,7 +110,7 @@ def perform(
     with folder.locked():
         folder.create(manifest(task))
         folder.sweep_up()
-        return _train(task, store, folder, text, tell, should_stop)
+        return _train(task, store, folder, text, save_every, tell, should_stop)
 
 
 def _train(
@@ -104,6 +118,7 @@ def _train(
     store: StudyFolder,
     folder: RunFolder,
     text: "Streams",  # type: ignore[name-defined] # noqa: F821
+    save_every: float,
     tell: Callable[[tuple[object, ...]], None],
     should_stop: Callable[[], bool],
 ) -> tuple[object, ...]:
@@ -129,7 +144,7 @@ def _train(
         def pause() -> bool:
             nonlocal saved
             stop = should_stop()
-            if stop or time.monotonic() - saved > _SAVE_EVERY:
+            if stop or time.monotonic() - saved >= save_every:
                 log.flush()
                 trainer.save(folder.resume_path)
                 saved = time.monotonic()
@@ -146,9 +161,9 @@ def _train(
             folder.resume_path.unlink(missing_ok=True)
             return ("diverged", task.id, error.step)
         trainer.save(folder.checkpoint_path(task.end))
+        folder.resume_path.unlink(missing_ok=True)  # before the record: nobody comes back here after it
         log.append("eval", _measurement(task, trainer, sets))
         log.flush()
-    folder.resume_path.unlink(missing_ok=True)
     return ("done", task.id)
 
 

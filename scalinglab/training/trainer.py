@@ -26,6 +26,10 @@ _EVALUATION_BATCH = 32
 """Sequences measured at once; it bounds memory and has no effect on the figures."""
 
 
+_COMPILED_SHAPES = 4096
+"""Shapes and batches that one process may compile: more than any study has."""
+
+
 @dataclass(frozen=True)
 class Streams:
     """The corpus as the trainer needs it: byte streams by source, for training and held out."""
@@ -69,13 +73,17 @@ def software(run: Run) -> dict[str, str]:
 class Trainer:
     """A run's model, optimiser and data at some step. One single thread on a CPU.
 
-    In a group of processes (torch.distributed) each has a Trainer of its own and all make the same calls.
+    In a group of processes (torch.distributed) each has a Trainer of its own and all make the same calls. Their
+    weights and figures are the same in all, bit for bit; beside those of one process they differ in the last digits.
+    Raises InputError where a batch of the run cannot be shared evenly by the processes.
     """
 
     def __init__(self, run: Run, streams: Streams, device: str = "cpu") -> None:
         self.run = run
         self.device = torch.device(device)
-        self.world = World()
+        self.world = World(self.device)
+        for batch in (run.batch_tokens, *(batch for _, batch in run.ramp)):
+            self.world.part(batch // run.shape.context)  # refused here, not in the midst of a ramp
         scales = parametrise(run.parametrisation, run.shape, run.width_base, run.scaling, run.optimiser)
         self.model = Transformer(run.shape, scales, self.device)
         names = [name for name, _ in run.weights]
@@ -89,7 +97,7 @@ class Trainer:
                 for step, weights in run.mixtures
             ],
         )
-        self._loss = torch.compile(self.model.loss, dynamic=False) if run.compiled else self.model.loss
+        self._loss = _compiled(self.model.loss) if run.compiled else self.model.loss
         self._heldout = {
             name: evaluation_windows(streams.heldout[name], run.shape.context, run.heldout_windows)
             for name in names
@@ -157,17 +165,20 @@ class Trainer:
     def evaluate(self) -> dict[str, Evaluation]:
         """Held-out loss of every set: the mean over its windows and the error of that mean.
 
+        Processes share the windows, in the same parts whatever their number, and all know the result.
         Raises Diverged when a loss is not a number.
         """
         found = {}
         for name, (inputs, targets) in self._heldout.items():
-            means = []
+            means = torch.zeros(len(inputs), dtype=torch.float64, device=self.device)
+            rank, size = self.world.rank, self.world.size
             with torch.no_grad():
-                for i in range(0, len(inputs), _EVALUATION_BATCH):
+                for i in range(rank * _EVALUATION_BATCH, len(inputs), size * _EVALUATION_BATCH):
                     part = slice(i, i + _EVALUATION_BATCH)
                     losses = self.model.losses(self._put(inputs[part]), self._put(targets[part]))
-                    means.append(losses.double().mean(1).cpu().numpy())
-            windows = np.concatenate(means)
+                    means[part] = losses.double().mean(1)
+            self.world.total(means)
+            windows = means.cpu().numpy()
             if not np.isfinite(windows).all():
                 raise Diverged(self.step, f"the loss on {name} is not a finite number")
             error = float(windows.std(ddof=1) / math.sqrt(len(windows)))
@@ -176,9 +187,14 @@ class Trainer:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the whole state: weights, the optimiser's moments by tensor name, the step."""
-        state = {f"model.{name}": tensor for name, tensor in self.model.p.items()}
-        checkpoint.save(path, state | self.optimiser.state(), self.run.id, self.step)
+        """Write the whole state: weights, the optimiser's moments by tensor name, the step.
+
+        Of several processes the first writes, and all return when the file stands.
+        """
+        if self.world.rank == 0:
+            state = {f"model.{name}": tensor for name, tensor in self.model.p.items()}
+            checkpoint.save(path, state | self.optimiser.state(), self.run.id, self.step)
+        self.world.wait()
 
     def load(self, path: Path) -> None:
         """Take over a state that `save` wrote, of this run or of the trunk it forks from."""
@@ -203,6 +219,18 @@ class Trainer:
 
     def _put(self, array: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+
+def _compiled(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Compiled for each shape and batch by itself.
+
+    Beyond a number of shapes in one process torch goes on uncompiled, with other last digits, and says so in a log
+    alone: one worker would then train other bits than several. The limits are raised, and passing them is an error.
+    """
+    limits = torch._dynamo.config
+    limits.recompile_limit = max(limits.recompile_limit, _COMPILED_SHAPES)
+    limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, _COMPILED_SHAPES)
+    return torch.compile(loss, dynamic=False, fullgraph=True)
 
 
 class Diverged(RuntimeError):
