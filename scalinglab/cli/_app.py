@@ -29,6 +29,12 @@ SaveEvery = Annotated[
     float,
     typer.Option("--save-every", min=0.0, help="Seconds between states kept for the case of a kill."),
 ]
+Mirrors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mirror", help="Show metrics elsewhere too: tensorboard[:FOLDER], wandb[:PROJECT]; repeat for both."
+    ),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs; default runs/<study>.")]
 Table = Annotated[
     Path, typer.Argument(help="CSV, TSV, JSONL or Parquet with params, tokens, loss; or a study folder.")
@@ -115,6 +121,7 @@ def sweep(
         bool, typer.Option("--time", help="With --dry-run: measure each size here first, two seconds each.")
     ] = False,
     save_every: SaveEvery = 30.0,
+    mirror: Mirrors = None,
     as_json: Json = False,
 ) -> None:
     """Train a study's ladder (trunks, then decay branches), fit it and draw it."""
@@ -124,30 +131,41 @@ def sweep(
         _forecast.dry_run(study, out or Path("runs") / study.stem, workers, time, as_json)
         return
     figures = figures or Path("figures") / study.stem
-    _run_study(study, out or Path("runs") / study.stem, figures, workers, as_json, save_every)
+    _run_study(study, out or Path("runs") / study.stem, figures, workers, as_json, save_every, mirror)
 
 
 def _run_study(
-    study: Path, out: Path, figures: Path, workers: int | None, as_json: bool, save_every: float = 30.0
+    study: Path,
+    out: Path,
+    figures: Path,
+    workers: int | None,
+    as_json: bool,
+    save_every: float = 30.0,
+    mirrors: list[str] | None = None,
 ) -> None:
     """Corpus, runs, table, fits, figures, summary: one way for every study."""
     from scalinglab.cli import _study
 
-    stopped = _study.run_study(study, out, figures, workers, as_json, save_every)
+    stopped = _study.run_study(study, out, figures, workers, as_json, save_every, mirrors or [])
     if stopped:
         raise typer.Exit(130)
 
 
-@app.command(epilog="Example:\n\n  scalinglab status runs/quickstart")
+@app.command(
+    epilog="Examples:\n\n  scalinglab status runs/quickstart\n\n  scalinglab status my_study.toml --follow"
+)
 def status(
     study: Annotated[Path, typer.Argument(help="A study file or the folder of its runs.", metavar="STUDY")],
     out: Out = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Look again every second until nothing is left to do.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """How far a study is: trunks and branches trained, and their losses."""
     from scalinglab.cli import _study
 
-    _study.print_status(study, out, as_json)
+    _study.print_status(study, out, follow, as_json)
 
 
 @app.command(

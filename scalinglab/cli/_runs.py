@@ -1,14 +1,24 @@
 """`scalinglab fork`, `extend`, `ls`, `show` and `rm`: single runs after, or beside, a sweep."""
 
 import math
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from scalinglab.cli._app import Json, app
+from scalinglab.cli._run_words import (
+    all_known,
+    ends_text,
+    known_run,
+    per_byte,
+    print_settings,
+    run_details,
+    run_leaf,
+    run_row,
+)
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.units import byte_text, count_text
 
 PANEL = "Single runs"
 _SETS_WITH_ERRORS = 3
@@ -113,16 +123,16 @@ def _carry_out(known: Any, task: Any, as_json: bool) -> None:
             raise typer.Exit(130)
         if outcome.failed:
             raise EnvironmentProblem(next(iter(outcome.failed.values())).strip().splitlines()[-1])
-    made = known if task is None else _known(folder, task.run.id)
+    made = known if task is None else known_run(folder, task.run.id)
     metrics = made.run.read_metrics()
     if as_json:
         console.quiet = False
-        print_json(_details(made) | {"already": stands})
+        print_json(run_details(made) | {"already": stands})
         return
     if metrics.diverged is not None:
         say(f"{made.id} diverged at step {metrics.diverged}: {metrics.reason}", "yellow")
         return
-    say(f"{made.id} {'stands already' if stands else 'is done'}: {_ends(made)}")
+    say(f"{made.id} {'stands already' if stands else 'is done'}: {ends_text(made)}")
     say(f"{folder.table_path} has it. Look at it with:", soft_wrap=True)
     say(f"  scalinglab show {made.run.path}", soft_wrap=True)
 
@@ -143,7 +153,7 @@ def ls(
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; a sweep writes to runs/<study> by default")
     if (folder / "study.toml").is_file():
-        rows = [_row(known) for known in _all_known(folder)]
+        rows = [run_row(known) for known in all_known(folder)]
         if as_json:
             print_json({"study": str(folder), "runs": rows})
             return
@@ -155,17 +165,17 @@ def ls(
             shown.add_row(
                 row["run_id"],
                 row["kind"],
-                _count(row["tokens"]),
+                count_text(row["tokens"], 4),
                 "" if row["loss"] is None else f"{row['loss']:.4f}",
                 str(row["checkpoints"]),
-                _bytes(row["disk_bytes"]),
+                byte_text(row["disk_bytes"]),
                 "" if row["state"] == "done" else row["state"],
             )
         console.print(shown)
         return
     studies = []
     for path in sorted(each.parent for each in folder.glob("*/study.toml")):
-        runs = [_row(known) for known in _all_known(path)]
+        runs = [run_row(known) for known in all_known(path)]
         studies.append(
             {
                 "study": str(path),
@@ -186,7 +196,9 @@ def ls(
     shown = table(f"Studies in {folder}", "study", "trunks", "branches", "full", "diverged", "table", "disk")
     for each in studies:
         counts = [str(each[key]) for key in ("trunks", "branches", "full", "diverged")]
-        shown.add_row(str(each["study"]), *counts, "yes" if each["table"] else "", _bytes(each["disk_bytes"]))
+        shown.add_row(
+            str(each["study"]), *counts, "yes" if each["table"] else "", byte_text(each["disk_bytes"])
+        )
     console.print(shown)
 
 
@@ -204,21 +216,21 @@ def show(run: RunName, as_json: Json = False) -> None:
     from scalinglab.sweep.lineage import find_run
 
     known = find_run(run)
-    found = _details(known)
+    found = run_details(known)
     if as_json:
         print_json(found)
         return
-    trunk = known if known.manifest["parent"] is None else _known(known.folder, known.manifest["parent"])
+    trunk = known if known.manifest["parent"] is None else known_run(known.folder, known.manifest["parent"])
     tree = Tree(
-        "[dim]a trunk that was removed[/]" if trunk is None else _leaf(trunk, known), guide_style="dim"
+        "[dim]a trunk that was removed[/]" if trunk is None else run_leaf(trunk, known), guide_style="dim"
     )
     for branch in trunk.branches() if trunk is not None else [known]:
-        tree.add(_leaf(branch, known))
+        tree.add(run_leaf(branch, known))
     console.print(tree)
-    _print_settings(known.definition, found)
-    tokens = ", ".join(_count(each) for each in found["checkpoints"])
+    print_settings(known.definition, found)
+    tokens = ", ".join(count_text(each, 4) for each in found["checkpoints"])
     kept = f"checkpoints at {tokens} tokens" if tokens else "no checkpoint is kept"
-    console.print(f"{kept}, {_bytes(found['disk_bytes'])} on disk")
+    console.print(f"{kept}, {byte_text(found['disk_bytes'])} on disk")
     wasted = f"; {found['steps_wasted']:,} of them were trained again" if found["steps_wasted"] else ""
     console.print(f"{found['updates']:,} updates in {found['seconds']:,.0f} s of training{wasted}")
     if found["diverged"] is not None:
@@ -227,10 +239,10 @@ def show(run: RunName, as_json: Json = False) -> None:
     if sets:
         shown = table("Held-out loss, nats/byte", "tokens", *(escape(name) for name in sets))
         for row in found["measured"]:
-            cells = [_per_byte(row["sets"][name]) for name in sets]
+            cells = [per_byte(row["sets"][name]) for name in sets]
             exact = len(sets) <= _SETS_WITH_ERRORS
             shown.add_row(
-                _count(row["tokens"]),
+                count_text(row["tokens"], 4),
                 *(f"{loss:.4f} ± {se:.4f}" if exact else f"{loss:.4f}" for loss, se in cells),
             )
         console.print(shown)
@@ -261,21 +273,21 @@ def rm(
         raise InputError("rm --json asks nobody; add --yes")
     whole = (path / "study.toml").is_file()
     if whole:
-        doomed = _all_known(path)
+        doomed = all_known(path)
     else:
         known = find_run(run)
         doomed = [known, *known.branches()]
-    size = sum(_row(each)["checkpoint_bytes" if checkpoints else "disk_bytes"] for each in doomed)
+    size = sum(run_row(each)["checkpoint_bytes" if checkpoints else "disk_bytes"] for each in doomed)
     what = f"the checkpoints of {len(doomed)} runs" if checkpoints else f"{len(doomed)} runs"
     what = what.removesuffix("s") if len(doomed) == 1 else what
     if not yes:
         if not sys.stdin.isatty():
             raise InputError(
-                f"rm {run} would delete {what} ({_bytes(size)}); add --yes where nobody can be asked"
+                f"rm {run} would delete {what} ({byte_text(size)}); add --yes where nobody can be asked"
             )
         for each in doomed:
             say(f"  {each.run.path}", soft_wrap=True)
-        if not typer.confirm(f"Delete {what} ({_bytes(size)})?"):
+        if not typer.confirm(f"Delete {what} ({byte_text(size)})?"):
             say("Nothing was deleted.")
             return
     remove(doomed, checkpoints)
@@ -284,134 +296,7 @@ def rm(
     if as_json:
         print_json({"deleted": [each.id for each in doomed], "bytes": size, "checkpoints_only": checkpoints})
     else:
-        say(f"Deleted {what} ({_bytes(size)}).")
-
-
-# ---- what is said of a run ------------------------------------------------------------------------
-
-
-def _all_known(folder: Path) -> list[Any]:
-    from scalinglab.records.store import StudyFolder
-    from scalinglab.sweep.lineage import known_runs
-
-    return known_runs(StudyFolder(folder))
-
-
-def _known(folder: Any, run_id: str) -> Any:
-    """A run of a folder, or None where it was removed."""
-    from scalinglab.sweep.lineage import KnownRun
-
-    run = folder.run(run_id)
-    return KnownRun(folder, run, run.manifest()) if (run.path / "manifest.json").exists() else None
-
-
-def _row(known: Any) -> dict[str, Any]:
-    """The run in one line."""
-    from scalinglab.sweep.lineage import last_loss, run_state
-
-    metrics, batches = known.run.read_metrics(), known.definition.batches
-    at = max([known.manifest["start"], *metrics.train])
-    sizes = _file_sizes(known.run.path)
-    return {
-        "run_id": known.id,
-        "kind": known.kind,
-        "size": known.manifest["size"],
-        "recipe": known.manifest.get("recipe", ""),
-        "origin": known.manifest.get("origin", "study"),
-        "tokens": batches.tokens_at(at),
-        "state": run_state(known.run, metrics, known.end),
-        "loss": last_loss(metrics),
-        "diverged": metrics.diverged,
-        "checkpoints": len(known.run.checkpoints()),
-        "disk_bytes": sum(sizes.values()),
-        "checkpoint_bytes": sum(size for path, size in sizes.items() if path.parent.name == "checkpoints"),
-    }
-
-
-def _file_sizes(folder: Path) -> dict[Path, int]:
-    """In bytes; a file that a training process has just renamed is left out."""
-    found = {}
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            if path.is_file():
-                found[path] = path.stat().st_size
-    return found
-
-
-def _details(known: Any) -> dict[str, Any]:
-    """Everything about the run."""
-    run, metrics = known.definition, known.run.read_metrics()
-    counts = known.manifest["counts"]
-    return _row(known) | {
-        "folder": str(known.run.path),
-        "parent": known.manifest["parent"],
-        "branches": [branch.id for branch in known.branches()],
-        "fork_tokens": run.batches.tokens_at(run.start) if run.kind == "branch" else None,
-        "params": counts["params"],
-        "params_total": counts["params_total"],
-        "schedule": run.schedule.name,
-        "settings": run.definition(),
-        "checkpoints": [run.batches.tokens_at(step) for step in known.run.checkpoints()],
-        "updates": max([run.start, *metrics.train]) - run.start,
-        "begins": metrics.begins,
-        "seconds": metrics.seconds,
-        "steps_wasted": metrics.wasted,
-        "seconds_wasted": metrics.wasted_seconds,
-        "reason": metrics.reason,
-        "measured": [metrics.evals[step] for step in sorted(metrics.evals)],
-    }
-
-
-def _leaf(known: Any, chosen: Any) -> str:
-    """A run in the tree of its family."""
-    row = _row(known)
-    parts = [f"[bold]{known.id}[/]" if known.id == chosen.id else known.id]
-    if known.kind == "branch":
-        fork = known.definition.batches.tokens_at(known.manifest["start"])
-        parts.append(f"[dim]from[/] {_count(fork)} [dim]to[/] {_count(row['tokens'])}")
-    else:
-        parts.append(_count(row["tokens"]))
-    if row["loss"] is not None:
-        parts.append(f"[dim]loss[/] {row['loss']:.4f}")
-    if row["recipe"]:
-        parts.append(f"[dim]{row['recipe']}[/]")
-    if row["state"] != "done":
-        parts.append(f"[yellow]{row['state']}[/]")
-    return "  ".join(parts)
-
-
-def _ends(known: Any) -> str:
-    row = _row(known)
-    loss = "" if row["loss"] is None else f", {row['loss']:.4f} nats/byte"
-    return f"{_count(row['tokens'])} tokens{loss}"
-
-
-def _print_settings(run: Any, found: dict[str, Any]) -> None:
-    """What the run was trained with, a branch's own changes of its trunk among it."""
-    from scalinglab.cli._console import say
-
-    batch = run.batches.at(run.start)
-    later = "".join(f", {tokens:,} from step {step:,}" for step, tokens in run.ramp if step > run.start)
-    say(
-        f"N {found['params']:,} ({found['params_total']:,} in all), seed {run.seed}, learning rate {run.lr:g}, "
-        f"batch {batch:,} tokens{later}"
-    )
-    decay = run.schedule.decay if run.kind == "branch" else None
-    if decay is not None:
-        tokens = run.batches.tokens_at(decay.end) - run.batches.tokens_at(decay.start)
-        say(f"decay {decay.shape} over {_count(tokens)} tokens to {decay.floor:g} of the peak")
-    elif run.kind == "full":
-        say(f"schedule {run.schedule.name}")
-    for _, weights in run.mixtures:
-        say("mixture " + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))
-
-
-def _per_byte(measured: dict[str, Any]) -> tuple[float, float]:
-    """Loss and its standard error; the first records were of bytes and did not say so."""
-    return (
-        measured.get("loss_per_byte", measured["loss"]),
-        measured.get("se_per_byte", measured["se"]),
-    )
+        say(f"Deleted {what} ({byte_text(size)}).")
 
 
 def _weights(text: str) -> tuple[tuple[str, float], ...]:
@@ -430,17 +315,3 @@ def _weights(text: str) -> tuple[tuple[str, float], ...]:
     if not chosen:
         raise InputError(f"--weights {text}: every weight is 0; give one source a weight above 0")
     return chosen
-
-
-def _count(value: float) -> str:
-    from scalinglab.analysis.estimate import count_text
-
-    return count_text(float(value), 4)
-
-
-def _bytes(value: float) -> str:
-    for suffix in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {suffix}" if suffix == "B" or value >= 100 else f"{value:.1f} {suffix}"
-        value /= 1000
-    return f"{value:.1f} TB"

@@ -1,10 +1,10 @@
 """`scalinglab sweep`, `quickstart` and `status`."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scalinglab.analysis import count_text
 from scalinglab.cli import _summary
 from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
@@ -12,12 +12,26 @@ from scalinglab.cli._table import table
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.extras import need_training
 from scalinglab.ladder import read_study
-from scalinglab.records.store import StudyFolder
+from scalinglab.ladder.definition import Run
+from scalinglab.records.store import Metrics, StudyFolder
 from scalinglab.sweep import prepare, run
+from scalinglab.sweep.mirrors import mirrored
+from scalinglab.units import count_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LOOK_EVERY = 1.0  # seconds, of status --follow
 
 
 def run_study(
-    study: Path, out: Path, figures: Path, workers: int | None, as_json: bool, save_every: float
+    study: Path,
+    out: Path,
+    figures: Path,
+    workers: int | None,
+    as_json: bool,
+    save_every: float,
+    mirrors: list[str],
 ) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
@@ -35,7 +49,15 @@ def run_study(
                 f"{sum(len(t.branches) for t in prepared.trunks)} decay branches into {out}"
                 + (f"; {already} of {len(prepared.tasks)} parts already stand" if already else "")
             )
-        with SweepProgress(prepared.tasks, prepared.todo) as watch:
+        with (
+            mirrored(mirrors, prepared.folder) as pass_on,
+            SweepProgress(prepared.tasks, prepared.todo) as progress_bars,
+        ):
+
+            def watch(event: tuple[Any, ...]) -> None:
+                progress_bars(event)
+                pass_on()
+
             swept = run(prepared, study, workers, watch, save_every)
         if swept.outcome.stopped:
             say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
@@ -87,8 +109,40 @@ def run_study(
     return False
 
 
-def print_status(source: Path, out: Path | None, as_json: bool) -> None:
-    """Every run of a study's folder, and what `fork` added: how far it is and its last measured loss."""
+def print_status(source: Path, out: Path | None, follow: bool, as_json: bool) -> None:
+    """Every run of a study's folder, and what `fork` added: how far it is and its last measured loss.
+
+    follow: look again every second until nothing is left to do, or Ctrl-C.
+    """
+    title, folder, rows = _status(source, out)
+    if as_json:
+        print_json({"study": str(folder.path), "runs": rows})
+        return
+    if follow and not _finished(rows):
+        from rich.live import Live
+
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+            while True:
+                live.update(_status_table(title, rows), refresh=True)
+                if _finished(rows):
+                    break
+                time.sleep(_LOOK_EVERY)
+                title, folder, rows = _status(source, out)
+    else:
+        console.print(_status_table(title, rows))
+    finished = sum(row["state"] == "done" for row in rows)
+    console.print(f"{finished} of {len(rows)} runs are done")
+    for row in rows:
+        if row["state"] == "diverged":
+            note(f"{row['run_id']} diverged: {row['reason']}")
+
+
+def _finished(rows: list[dict[str, Any]]) -> bool:
+    return all(row["state"] in ("done", "diverged", "left out") for row in rows)
+
+
+def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict[str, Any]]]:
+    """Title, folder, and a row each run, a trunk before its branches."""
     from scalinglab.sweep.graph import forked
     from scalinglab.sweep.lineage import last_loss, run_state
     from scalinglab.sweep.study_run import begun
@@ -129,29 +183,38 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
                 "tokens": 0 if not metrics.train else one.batches.tokens_at(at),
                 "of_tokens": one.batches.tokens_at(max(end, at)),
                 "state": state,
+                "tokens_per_second": _speed(one, metrics),
                 "loss": last_loss(metrics),
                 "steps_wasted": metrics.wasted,
                 "lines_dropped": metrics.dropped,
                 "reason": metrics.reason,
             }
         )
-    if as_json:
-        print_json({"study": str(folder.path), "runs": rows})
-        return
-    shown = table(f"{study.title or folder.path}", "run", "tokens", "of", "state", "held-out loss")
+    return study.title or str(folder.path), folder, rows
+
+
+def _status_table(title: str, rows: list[dict[str, Any]]) -> "Table":
+    shown = table(title, "run", "tokens", "of", "state", "tokens/s", "held-out loss")
     for row in rows:
         kind = {"trunk": "trunk", "full": "whole", "branch": "  decay"}[row["kind"]]
         recipe = f", {row['recipe']}" if row["recipe"] else ""
+        speed = row["tokens_per_second"]
         shown.add_row(
             f"{kind} {row['size']} seed {row['seed']}{recipe}",
             count_text(row["tokens"], 4),
             count_text(row["of_tokens"], 4),
             row["state"],
+            count_text(speed) if speed and row["state"] == "running" else "",
             "" if row["loss"] is None else f"{row['loss']:.4f}",
         )
-    console.print(shown)
-    finished = sum(row["state"] == "done" for row in rows)
-    console.print(f"{finished} of {len(rows)} runs are done")
-    for row in rows:
-        if row["state"] == "diverged":
-            note(f"{row['run_id']} diverged: {row['reason']}")
+    return shown
+
+
+def _speed(one: Run, metrics: Metrics) -> float | None:
+    """Tokens a second in the last record."""
+    steps = sorted(metrics.train)[-2:]
+    seconds = metrics.train[steps[-1]].get("seconds", 0.0) if steps else 0.0
+    if not seconds:
+        return None
+    first = steps[0] if len(steps) == 2 else one.start
+    return (one.batches.tokens_at(steps[-1]) - one.batches.tokens_at(first)) / float(seconds)
