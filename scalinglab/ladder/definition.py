@@ -58,6 +58,8 @@ class Run:
     optimiser: str = later("adamw")
     compiled: bool = later(False)
     """Compiled code rounds otherwise than uncompiled, so it is another run."""
+    precision: str = later("fp32")
+    """Of matrix products: fp32 or bf16."""
 
     @property
     def id(self) -> str:
@@ -183,4 +185,5 @@ def root_run(study: Study, planned: Trunk | Scratch, data: str, weights: Weights
         scaling=Scaling(model.scale_emb, model.scale_depth, model.init_std, model.embedding_as),
         optimiser=settings.optimiser,
         compiled=settings.compile,
+        precision=settings.precision,
     )

@@ -71,6 +71,8 @@ class Training(_Section):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient over all parameters."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of matrix products; everything else is fp32."""
     compile: bool = False
     """Compile each size before it trains: faster from long runs on, and other bits than uncompiled."""
 

@@ -7,6 +7,7 @@ this small, per-tensor updates cost more than the mathematics.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -114,11 +115,22 @@ class Transformer:
         heads, kv = self.shape.heads, self.shape.kv_heads or self.shape.heads
         qkv = F.linear(x, self.p[f"layer{layer}.qkv"]).view(batch, time, heads + 2 * kv, -1).transpose(1, 2)
         qk, v = _rotate(qkv[:, : heads + kv], self.cos[:time], self.sin[:time]), qkv[:, heads + kv :]
-        # softmax keeps 1/sqrt(head width), as in MiniCPM
-        y = F.scaled_dot_product_attention(
-            qk[:, :heads], qk[:, heads:], v, is_causal=True, enable_gqa=kv != heads
-        )
+        y = self._attend(qk[:, :heads], qk[:, heads:], v)
         return F.linear(y.transpose(1, 2).reshape(batch, time, d), self.p[f"layer{layer}.out"])
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Causal attention; softmax keeps 1/sqrt(head width), as in MiniCPM.
+
+        In bf16 the CPU's fused kernel is slower than the products written out.
+        """
+        if not (torch.is_autocast_enabled("cpu") and self.device.type == "cpu"):
+            shared = k.shape[1] != q.shape[1]
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=shared)
+        k, v = (each.repeat_interleave(q.shape[1] // each.shape[1], 1) for each in (k, v))
+        time = q.shape[2]
+        scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
+        future = torch.ones(time, time, dtype=torch.bool, device=q.device).triu(1)
+        return scores.masked_fill(future, -math.inf).softmax(-1).to(v.dtype) @ v
 
     def _mlp(self, layer: int, x: Tensor) -> Tensor:
         if self.shape.activation == "swiglu":

@@ -97,7 +97,7 @@ class Trainer:
                 for step, weights in run.mixtures
             ],
         )
-        self._loss = _compiled(self.model.loss) if run.compiled else self.model.loss
+        self._loss = _compiled(self._mean_loss) if run.compiled else self._mean_loss
         self._heldout = {
             name: evaluation_windows(streams.heldout[name], run.shape.context, run.heldout_windows)
             for name in names
@@ -207,6 +207,14 @@ class Trainer:
     @property
     def _gradients(self) -> list[Tensor]:
         return [part.flat.grad for part in self.model.parts if part.flat.grad is not None]
+
+    def _mean_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Nats per token. In bf16 matrix products are; weights, residual stream, norms and losses stay fp32."""
+        with self._precision():
+            return self.model.loss(inputs, targets)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.precision == "bf16")
 
     def _clip(self) -> Tensor:
         """Scale all gradients down together when their norm exceeds the run's limit."""

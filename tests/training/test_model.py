@@ -166,3 +166,27 @@ def test_updates_are_those_of_torch_on_separate_tensors(run, streams) -> None:
         torch.testing.assert_close(tensor.detach(), reference.p[name].detach(), rtol=2e-4, atol=2e-6)
     assert [record["step"] for record in records] == [10, 12]
     assert records[-1]["loss"] < math.log(256)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 1])
+def test_in_bf16_the_losses_are_those_of_fp32_to_its_eight_bits(kv_heads: int | None) -> None:
+    """Attention is written out there: against the fused kernel in fp32."""
+    model = model_of(shape=replace(PLAIN, kv_heads=kv_heads))
+    ids = torch.randint(0, 256, (4, 32), generator=torch.Generator().manual_seed(0))
+    exact = model.losses(ids, ids.roll(-1, 1)).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model.losses(ids, ids.roll(-1, 1)).detach()
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.05 * exact.std()
+
+
+def test_a_bf16_run_is_another_run_and_learns(run, streams) -> None:
+    rounded = replace(run, precision="bf16")
+    assert rounded.id != run.id
+    records: dict[str, list[float]] = {}
+    for each in (run, rounded):
+        own = records.setdefault(each.precision, [])
+        Trainer(each, streams).train(60, lambda record, own=own: own.append(record["loss"]))
+    assert records["bf16"] != records["fp32"]
+    assert records["bf16"][-1] < records["bf16"][0] - 1.0
+    np.testing.assert_allclose(records["bf16"], records["fp32"], rtol=0.02)
