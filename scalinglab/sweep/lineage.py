@@ -15,7 +15,7 @@ from scalinglab.records.store import RunFolder, StudyFolder
 from scalinglab.sweep.agreement import check_maths
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import Task, fork_task
-from scalinglab.sweep.text import begun_text, text_files
+from scalinglab.sweep.text import begun_text
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def extension(trunk: KnownRun, to: int) -> Task | None:
 def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcome:
     """Train tasks of a study that has begun, and derive its table anew."""
     texts = begun_text(read_study(folder.study_path), folder)
-    outcome = run_tasks(todo, folder.path, text_files(texts), len(todo), watch)
+    outcome = run_tasks(todo, folder.path, texts.files, len(todo), watch)
     derive_table(folder)
     return outcome
 

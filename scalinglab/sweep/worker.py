@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.records.store import RunFolder, StudyFolder
 from scalinglab.sweep.divergence import LossWatch
@@ -36,17 +35,14 @@ def work(pipe: Connection) -> None:
     """Take tasks off the pipe until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     folder: Path
-    streams: dict[str, tuple[Path, Path]]  # source -> its (training, held-out) byte files
+    streams: dict[str, SourceFiles]
     folder, streams = pipe.recv()
     import torch
 
     from scalinglab.training import Streams
 
     torch.set_num_threads(1)
-    text = Streams(
-        {name: np.memmap(train, np.uint8, "r") for name, (train, _) in streams.items()},
-        {name: np.memmap(heldout, np.uint8, "r") for name, (_, heldout) in streams.items()},
-    )
+    text = Streams(*open_files(streams))
 
     def should_stop() -> bool:
         try:
