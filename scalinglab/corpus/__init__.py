@@ -8,6 +8,7 @@
 
 from scalinglab.corpus._cache import cache_folder
 from scalinglab.corpus.build import Corpus, Tokens, build, listing
+from scalinglab.corpus.documents import SEPARATOR
 from scalinglab.corpus.fetch import IndexProblem, fetch
 from scalinglab.corpus.registry import (
     DEFAULT_MIX,
@@ -20,7 +21,6 @@ from scalinglab.corpus.registry import (
     resolve,
     text_source,
 )
-from scalinglab.corpus.spool import SEPARATOR
 
 __all__ = [
     "DEFAULT_MIX",

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalinglab.corpus import _cache, documents, own_files, spool
+from scalinglab.corpus import _cache, documents, own_files
 from scalinglab.corpus.fetch import IndexProblem, Progress, archive_path, fetch
-from scalinglab.corpus.meaning import Steps, Tokens, byte_files, described, origin, safe_name, token_streams
+from scalinglab.corpus.meaning import Steps, Tokens, described, origin, safe_name
 from scalinglab.corpus.registry import DEFAULT_MIX, FALLBACK_MIX, MIXES, SOURCES, Source, resolve
 from scalinglab.errors import EnvironmentProblem, InputError
 
@@ -48,6 +48,8 @@ class Corpus:
     tokens: Tokens = field(default_factory=Tokens)
     files: Mapping[str, SourceFiles] = field(default_factory=dict, repr=False)
     """The same streams as places on disk, for other processes."""
+    folders: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    """Where the byte streams of each source that is text lie."""
 
     def summary(self) -> list[dict[str, Any]]:
         """A row per source: domain, language, licence, origin, bytes, documents and tokens of each part."""
@@ -117,6 +119,9 @@ def _open(
     steps = Steps(progress)
     folders = {source.name: shard_folder(source, cache) for source in texts}
     manifests = _byte_streams(texts, folders, cache, steps)
+    _check_apart(texts, folders)
+    from scalinglab.corpus.streams import byte_files, open_files
+
     files: dict[str, SourceFiles]
     if tokens == "bytes" and not ids:
         meaning, files = (
@@ -124,10 +129,10 @@ def _open(
             {name: byte_files(folders[name], each) for name, each in manifests.items()},
         )
     else:
+        from scalinglab.corpus.token_streams import token_streams
+
         meaning, files = token_streams(sources, folders, manifests, cache, steps, tokens, vocab, trained)
     steps.end()
-    from scalinglab.corpus.streams import open_files
-
     train, heldout, _ = open_files(files)
     names = tuple(source.name for source in sources)
     return Corpus(
@@ -139,6 +144,7 @@ def _open(
         notes=notes,
         tokens=meaning,
         files={name: files[name] for name in names},
+        folders=folders,
     )
 
 
@@ -150,6 +156,20 @@ def _check_kinds(ids: list[Source], texts: list[Source], tokens: str | Path, voc
         raise InputError(
             f"{ids[0].folder}: token ids need to be told their vocabulary: tokens = the path of their tokenizer.json, "
             "or vocab = how many there are"
+        )
+
+
+def _check_apart(texts: list[Source], folders: dict[str, Path]) -> None:
+    """Equal documents of two sources fall on one side where both hold out the same share; else it is looked up."""
+    own = [source for source in texts if source.folder is not None or source.hub is not None]
+    if not own or len({source.heldout_share for source in texts}) < 2:
+        return
+    from scalinglab.corpus.stats import overlaps
+
+    for (heldout, trained), count in overlaps(folders).items():
+        raise InputError(
+            f"{count} documents that {heldout!r} holds out are trained on in {trained!r}; leave them out of one, or "
+            "give both sources the same heldout_share"
         )
 
 
@@ -237,6 +257,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _build_one(source: Source, archive: Path | None, folder: Path, steps: Steps) -> dict[str, Any]:
+    from scalinglab.corpus import spool
+
     with _cache.plain_disk_errors(folder.parent), _cache.building(folder) as parts:
         manifest = _read_manifest(folder)
         if manifest is not None:  # another process was first

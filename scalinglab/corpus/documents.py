@@ -25,6 +25,9 @@ from scalinglab.errors import EnvironmentProblem, InputError
 # Part of every shard's key: raise it whenever a rule of this module changes the bytes that come out.
 RULES_VERSION = 2
 
+SEPARATOR = b"\0"
+"""Between documents; no document holds one."""
+
 # A paragraph of this many characters or more is kept once; a document of fewer is not kept at all.
 REPEAT_CHARACTERS = 60
 

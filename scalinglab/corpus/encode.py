@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from scalinglab.corpus import _cache
-from scalinglab.corpus.spool import PARTS, SEPARATOR, Tell, sha256
+from scalinglab.corpus.documents import SEPARATOR
+from scalinglab.corpus.spool import PARTS, Tell, sha256
 from scalinglab.corpus.tokeniser import Tokeniser
 
 read_bytes = 4 << 20

@@ -18,11 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.corpus import _cache, documents
-from scalinglab.corpus.documents import Unit, clean, long_paragraphs, without_paragraphs
+from scalinglab.corpus.documents import SEPARATOR, Unit, clean, long_paragraphs, without_paragraphs
 from scalinglab.errors import InputError
-
-SEPARATOR = b"\0"
-"""Between documents; no document holds one."""
 
 PARTS = ("train", "heldout")
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,14 @@ class SourceFiles:
     heldout: tuple[Piece, ...]
     token_bytes: NDArray[np.float64] | None
     """By token id; None where nobody knows, as of token ids without their tokenizer."""
+
+
+def byte_files(folder: Path, manifest: dict[str, Any]) -> SourceFiles:
+    """The streams of a shard folder of bytes."""
+    train, heldout = (
+        (Piece(folder / f"{part}.bin", "|u1", 0, manifest[part]["bytes"]),) for part in ("train", "heldout")
+    )
+    return SourceFiles(train, heldout, np.ones(256))
 
 
 def open_pieces(pieces: tuple[Piece, ...]) -> NDArray[np.unsignedinteger] | Joined:

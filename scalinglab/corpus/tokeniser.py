@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalinglab.corpus import _cache
-from scalinglab.corpus.spool import SEPARATOR
+from scalinglab.corpus.documents import SEPARATOR
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.ladder.tokens import read_tokenizer_file, vocabulary_of
 

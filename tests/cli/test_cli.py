@@ -59,7 +59,8 @@ def test_help_loads_nothing_heavy() -> None:
         "reproduce",
         "plot",
         "corpus list",
-        "corpus get",
+        "corpus build",
+        "corpus stats",
     ],
 )
 def test_every_command_has_help_with_an_example(cli: Cli, command: str) -> None:
@@ -125,7 +126,7 @@ REFUSED = [
     (("plot", "schedule", "{dir}"), 2, "is a folder without a study.toml; give a study file or its folder"),
     (("plot", "schedule", "fit.json"), 2, "the figure schedule is drawn from a schedule's text or a study"),
     (("plot", "contours", "{table}", "--out", "x.bmp"), 2, "a picture ends in .png, .svg, .pdf"),
-    (("corpus", "get", "wikki"), 2, "text 'wikki' is not known; did you mean 'wiki'?"),
+    (("corpus", "build", "wikki"), 2, "text 'wikki' is not known; did you mean 'wiki'?"),
     (("sweep", "{dir}/none.toml"), 2, "none.toml: cannot be read"),
     (("status", "{dir}/none"), 2, "there is no such study file or folder"),
 ]
