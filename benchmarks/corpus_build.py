@@ -64,9 +64,12 @@ def run(text: Path, cache: Path, tokens: str, kill: str = "") -> dict:
 
 
 def digest(found: dict) -> str:
-    return hashlib.sha256(
-        "".join(hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in found["files"]).encode()
-    ).hexdigest()[:16]
+    """Of all files, read a block at a time: a child's peak begins with what its parent takes."""
+    total = hashlib.sha256()
+    for path in found["files"]:
+        with open(path, "rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def main() -> None:
@@ -77,7 +80,8 @@ def main() -> None:
             make(folder, size)
         total = sum(path.stat().st_size for path in folder.rglob("*.txt"))
         print(
-            f"{total / 1e6:.1f} MB in {len(list(folder.rglob('*.txt')))} files; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+            f"{total / 1e6:.1f} MB in {len(list(folder.rglob('*.txt')))} files; "
+            f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         )
         for tokens, kills in (("bytes", ("reading", "writing")), ("bpe-4096", ("tokens",))):
             # what precedes the tokens is built: encoding and the training of the BPE are timed
@@ -89,12 +93,14 @@ def main() -> None:
             again = run(folder, Path(place, "two"), tokens)
             equal = digest(whole) == digest(again)
             print(
-                f"{tokens:9} {whole['wall']:6.1f} s, peak {whole['peak'] / 1024:.0f} MB ({whole['before'] / 1024:.0f} before), "
+                f"{tokens:9} {whole['wall']:6.1f} s, peak {whole['peak'] / 1024:.0f} MB "
+                f"({whole['before'] / 1024:.0f} before), "
                 f"{total / whole['tokens']:.2f} bytes a token; killed {killed} times, the rest took "
                 f"{time.perf_counter() - began:.1f} s, bytes {'equal' if equal else 'DIFFER'} ({digest(again)})"
             )
     print(
-        f"children's peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB; load {os.getloadavg()[0]:.1f}"
+        f"children's peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 

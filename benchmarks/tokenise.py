@@ -40,7 +40,8 @@ def main() -> None:
     same = all((a == b).all() for a, b in zip(quick[2], slow[2], strict=True))
     count = sum(map(len, quick[2]))
     print(
-        f"{len(data) / 1e6:.1f} MB, vocabulary {vocab}: {len(data) / count:.2f} bytes a token; load {os.getloadavg()[0]:.1f}"
+        f"{len(data) / 1e6:.1f} MB, vocabulary {vocab}: {len(data) / count:.2f} bytes a token; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     print(f"tiktoken    {quick[0]:6.2f} s, {quick[1]:6.2f} s CPU")
     print(f"tokenizers  {slow[0]:6.2f} s, {slow[1]:6.2f} s CPU")

@@ -23,7 +23,7 @@ from scalinglab.errors import InputError
 
 PARTS = ("train", "heldout")
 
-block_bytes = 64 << 20
+block_bytes = 16 << 20
 """What an interruption can cost."""
 
 _INDEX = np.dtype([("high", "<u8"), ("low", "<u8"), ("at", "<u8"), ("size", "<u4"), ("paragraphs", "<u4")])
