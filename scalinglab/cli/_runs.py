@@ -208,11 +208,14 @@ def show(run: RunName, as_json: Json = False) -> None:
         console.print(f"[yellow]diverged[/] at step {found['diverged']}: {found['reason']}")
     sets = list(found["measured"][0]["sets"]) if found["measured"] else []
     if sets:
-        shown = table("Held-out loss, nats/byte", "tokens", *sets)
+        unit = _unit(found["measured"][0]["sets"])
+        per, error = ("loss_per_byte", "se_per_byte") if unit == "nats/byte" else ("loss", "se")
+        shown = table(f"Held-out loss, {unit}", "tokens", *sets)
         for row in found["measured"]:
             cells = (row["sets"][name] for name in sets)
             shown.add_row(
-                _count(row["tokens"]), *(f"{each['loss']:.4f} ± {each['se']:.4f}" for each in cells)
+                _count(row["tokens"]),
+                *(f"{each.get(per, each['loss']):.4f} ± {each.get(error, each['se']):.4f}" for each in cells),
             )
         console.print(shown)
 
@@ -299,11 +302,17 @@ def _row(known: Any) -> dict[str, Any]:
         "origin": known.manifest.get("origin", "study"),
         "tokens": batches.tokens_at(at),
         "loss": sum(sets) / len(sets) if sets else None,
+        "loss_unit": _unit(last["sets"] if last else {}),
         "diverged": metrics.diverged,
         "checkpoints": len(known.run.checkpoints()),
         "disk_bytes": sum(path.stat().st_size for path in files),
         "checkpoint_bytes": sum(path.stat().st_size for path in files if path.parent.name == "checkpoints"),
     }
+
+
+def _unit(sets: dict[str, Any]) -> str:
+    """Of a record's held-out losses: per byte wherever their bytes are known."""
+    return "nats/byte" if all(found.get("bytes", 1) for found in sets.values()) else "nats/token"
 
 
 def _details(known: Any) -> dict[str, Any]:
@@ -340,7 +349,7 @@ def _leaf(known: Any, chosen: Any) -> str:
 
 def _ends(known: Any) -> str:
     row = _row(known)
-    loss = "" if row["loss"] is None else f", held-out loss {row['loss']:.4f} nats/byte"
+    loss = "" if row["loss"] is None else f", held-out loss {row['loss']:.4f} {row['loss_unit']}"
     return f"{_count(row['tokens'])} tokens{loss}"
 
 

@@ -111,7 +111,8 @@ def print_status(source: Path, out: Path | None, as_json: bool) -> None:
             metrics = folder.run(one.id).read_metrics()
             at = max(metrics.train, default=one.start)
             measured = metrics.evals.get(max(metrics.evals, default=-1))
-            sets = [found["loss"] for found in measured["sets"].values()] if measured else []
+            found = measured["sets"].values() if measured else ()
+            sets = [each.get("loss_per_byte", each["loss"]) for each in found]
             done = end in metrics.evals
             state = "diverged" if metrics.diverged is not None else "done" if done else "waiting"
             if state == "waiting" and metrics.train:

@@ -83,18 +83,18 @@ def test_opening_reads_no_archive_and_builds_nothing(source: Source, cache: Path
 def test_fingerprint_follows_bytes_and_not_places(
     source: Source, cache: Path, tmp_path: Path, own_texts
 ) -> None:
-    first = corpus.build([source, own_texts])
+    first = corpus.build([source, text_source(own_texts, heldout_share=0.2)])
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "archives").mkdir(parents=True)
     name = source.archive.filename  # type: ignore[union-attr]
     (elsewhere / "archives" / name).write_bytes((cache / "archives" / name).read_bytes())
     moved = own_texts.rename(tmp_path / "moved")
-    again = corpus.build([text_source(moved, name="my_texts"), source], elsewhere)
+    again = corpus.build([text_source(moved, "my_texts", 0.2), source], elsewhere)
     assert again.fingerprint == first.fingerprint
     assert again.names == ("my_texts", "tiny")
     assert corpus.build(source).fingerprint != first.fingerprint
     (moved / "0.txt").write_text(TEXTS[0] + "One more sentence.", encoding="utf-8")
-    changed = corpus.build([text_source(moved, name="my_texts"), source], elsewhere)
+    changed = corpus.build([text_source(moved, "my_texts", 0.2), source], elsewhere)
     assert changed.fingerprint != first.fingerprint
 
 
