@@ -65,9 +65,8 @@ def main() -> None:
     print(f"{processor()}; {torch.backends.cpu.get_cpu_capability()}; load {os.getloadavg()[0]:.1f}")
     rng = np.random.default_rng(0)
     text = {name: rng.integers(32, 127, 3_000_000, dtype=np.uint8) for name in ("a", "b")}
-    print(
-        f"{'size':>10} {'batch':>6} {'update':>9} {'overhead':>9} {'save':>9} {'stall':>7} {'fork':>9} {'of updates':>10}"
-    )
+    columns = ("update", 9), ("overhead", 9), ("save", 9), ("stall", 7), ("fork", 9), ("of updates", 10)
+    print(f"{'size':>10} {'batch':>6} " + " ".join(f"{name:>{width}}" for name, width in columns))
     for name, batch in CASES:
         trainer, other = (Trainer(run_of(name, batch), Streams(text, text)) for _ in range(2))
         update = bare(other)

@@ -317,16 +317,43 @@ def corpus_list(as_json: Json = False) -> None:
     _corpus.list_command(as_json)
 
 
+Text = Annotated[
+    str, typer.Argument(help="A mix, a source, a study file, or a file or folder of text.", metavar="TEXT")
+]
+TokenKind = Annotated[
+    str | None,
+    typer.Option("--tokens", help="bytes (default), bpe-4096 or another number, or a tokenizer.json."),
+]
+TextField = Annotated[
+    str | None, typer.Option("--field", help="Of JSONL lines, the one with the text; default text.")
+]
+
+
 @corpus_app.command(
-    "get", epilog="Examples:\n\n  scalinglab corpus get small\n\n  scalinglab corpus get wiki"
+    "build",
+    epilog="Examples:\n\n  scalinglab corpus build small\n\n  scalinglab corpus build notes.jsonl.gz --tokens bpe-4096"
+    "\n\n  scalinglab corpus build study.toml",
 )
-def corpus_get(
-    name: Annotated[str, typer.Argument(help="A mix or a source.")] = "small", as_json: Json = False
+def corpus_build(
+    text: Text = "small", tokens: TokenKind = None, field: TextField = None, as_json: Json = False
 ) -> None:
-    """Fetch and build a mix or a source now, so that a sweep later needs no network."""
+    """Build the shards of a text now, so that a sweep later finds them; an interrupted build goes on."""
     from scalinglab.cli import _corpus
 
-    _corpus.get_command(name, as_json)
+    _corpus.build_command(text, tokens, field, as_json)
+
+
+@corpus_app.command(
+    "stats",
+    epilog="Examples:\n\n  scalinglab corpus stats small --tokens bpe-4096\n\n  scalinglab corpus stats study.toml",
+)
+def corpus_stats(
+    text: Text = "small", tokens: TokenKind = None, field: TextField = None, as_json: Json = False
+) -> None:
+    """Documents, bytes, tokens, copies and held-out share of a text, source by source."""
+    from scalinglab.cli import _corpus
+
+    _corpus.stats_command(text, tokens, field, as_json)
 
 
 def fail_unknown(what: str, name: str, known: Any) -> InputError:

@@ -1,14 +1,18 @@
 """Progress of a sweep: one bar of all work with the time left, and a line for each run in progress."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from scalinglab.cli._console import console, say
-from scalinglab.sweep import Outcome, Task
+
+if TYPE_CHECKING:
+    from scalinglab.sweep import Outcome, Task
 
 _KINDS = {"trunk": "trunk", "branch": "decay", "full": "whole"}
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal
@@ -82,7 +86,7 @@ class SweepProgress:
         left = (self._total - self._base - worked) / (worked / (now - self._began))
         console.print(f"trained {(self._base + worked) / self._total:.0%}, about {left:.0f} s left")
 
-    def __enter__(self) -> "SweepProgress":
+    def __enter__(self) -> SweepProgress:
         self._advance()
         self._progress.start()
         return self
@@ -93,20 +97,36 @@ class SweepProgress:
 
 @contextmanager
 def steps(title: str) -> Iterator[Any]:
-    """A bar for a few named steps: yields a function (name, done, total)."""
+    """A bar for named steps, each with its own count and time left: yields a function (name, done, total)."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=22),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
         transient=True,
     ) as progress:
         bar = progress.add_task(title, total=None)
+        before, total_before = 0, 0
+        began, first = time.monotonic(), 0
+        spoke = began
 
         def show(name: str, done: int, total: int) -> None:
-            progress.update(bar, description=f"{title}: {name}", completed=done, total=max(total, 1))
+            nonlocal before, total_before, began, first, spoke
+            now = time.monotonic()
+            if total != total_before or done < before:  # a step that counts anew
+                began, first = now, done
+                progress.reset(bar, total=max(total, 1))
+            before, total_before = done, total
+            progress.update(bar, description=f"{title}: {name}")
+            progress.update(bar, completed=done, total=max(total, 1))
+            if not console.is_terminal and now - spoke >= _PLAIN_EVERY and done > first:
+                spoke = now
+                left = (total - done) * (now - began) / (done - first)
+                console.print(f"{title}: {name} {done / total:.0%}, about {left:.0f} s left")
 
         yield show
 

@@ -38,6 +38,7 @@ def run_row(known: Any) -> dict[str, Any]:
         "tokens": batches.tokens_at(at),
         "state": run_state(known.run, metrics, known.end),
         "loss": last_loss(metrics),
+        "loss_unit": loss_unit(metrics.evals[max(metrics.evals)]["sets"] if metrics.evals else {}),
         "diverged": metrics.diverged,
         "checkpoints": len(known.run.checkpoints()),
         "disk_bytes": sum(sizes.values()),
@@ -99,7 +100,7 @@ def run_leaf(known: Any, chosen: Any) -> str:
 
 def ends_text(known: Any) -> str:
     row = run_row(known)
-    loss = "" if row["loss"] is None else f", {row['loss']:.4f} nats/byte"
+    loss = "" if row["loss"] is None else f", {row['loss']:.4f} {row['loss_unit']}"
     return f"{count_text(row['tokens'], 4)} tokens{loss}"
 
 
@@ -123,9 +124,14 @@ def print_settings(run: Any, found: dict[str, Any]) -> None:
         say("mixture " + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))
 
 
+def loss_unit(sets: dict[str, Any]) -> str:
+    """Of a record's held-out losses: per byte wherever their bytes are known."""
+    return "nats/byte" if all(found.get("bytes", 1) for found in sets.values()) else "nats/token"
+
+
 def per_byte(measured: dict[str, Any]) -> tuple[float, float]:
     """Loss and its standard error; the first records were of bytes and did not say so."""
     return (
-        measured.get("lossper_byte", measured["loss"]),
-        measured.get("seper_byte", measured["se"]),
+        measured.get("loss_per_byte", measured["loss"]),
+        measured.get("se_per_byte", measured["se"]),
     )

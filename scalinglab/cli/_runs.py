@@ -11,6 +11,7 @@ from scalinglab.cli._run_words import (
     all_known,
     ends_text,
     known_run,
+    loss_unit,
     per_byte,
     print_settings,
     run_details,
@@ -237,7 +238,8 @@ def show(run: RunName, as_json: Json = False) -> None:
         console.print(f"[yellow]diverged[/] at step {found['diverged']}: {escape(found['reason'])}")
     sets = list(found["measured"][0]["sets"]) if found["measured"] else []
     if sets:
-        shown = table("Held-out loss, nats/byte", "tokens", *(escape(name) for name in sets))
+        unit = loss_unit(found["measured"][0]["sets"])
+        shown = table(f"Held-out loss, {unit}", "tokens", *(escape(name) for name in sets))
         for row in found["measured"]:
             cells = [per_byte(row["sets"][name]) for name in sets]
             exact = len(sets) <= _SETS_WITH_ERRORS

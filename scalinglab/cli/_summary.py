@@ -39,7 +39,7 @@ def print_domains(swept: Swept, report: LadderReport) -> None:
         return
     shown = table(
         f"The best model (N {count_text(best['params'])}, D {count_text(best['tokens'])}) by held-out set",
-        "set", best["loss_unit"], "standard error", "bits/byte",
+        "set", best["loss_unit"], "standard error", best["loss_unit"].replace("nats", "bits"),
     )  # fmt: skip
     for row in rows.to_dict("records"):
         shown.add_row(
@@ -179,7 +179,8 @@ def print_answers(report: LadderReport) -> None:
     shown = table("Answers", "question", "answer (90% interval)")
     shown.columns[1].justify = "left"
     shown.columns[1].no_wrap = False
-    unit = "bytes" if "byte" in report.ends["loss_unit"].iloc[0] else "tokens"
+    bytes_ = "byte" in report.ends["loss_unit"].iloc[0] and "bytes_per_token" not in report.ends
+    unit = "bytes" if bytes_ else "tokens"
     first = next(a.optimum for a in report.allocations if a.times == 1.0 and a.counted == "non-embedding")
     shown.add_row("D_opt/N_opt at the ladder's budget (6ND)", f"{_range(first.ratio)} {unit} per parameter")
     shown.add_row("N_opt grows as C^a, a", _exponent(s.a))

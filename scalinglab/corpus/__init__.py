@@ -7,9 +7,20 @@
 """
 
 from scalinglab.corpus._cache import cache_folder
-from scalinglab.corpus.build import SEPARATOR, Corpus, build, listing
+from scalinglab.corpus.build import Corpus, Tokens, build, listing
+from scalinglab.corpus.documents import SEPARATOR
 from scalinglab.corpus.fetch import IndexProblem, fetch
-from scalinglab.corpus.registry import DEFAULT_MIX, MIXES, SOURCES, Archive, Source, resolve, text_source
+from scalinglab.corpus.registry import (
+    DEFAULT_MIX,
+    MIXES,
+    SOURCES,
+    Archive,
+    Source,
+    hub_name,
+    hub_source,
+    resolve,
+    text_source,
+)
 
 __all__ = [
     "DEFAULT_MIX",
@@ -20,9 +31,12 @@ __all__ = [
     "Corpus",
     "IndexProblem",
     "Source",
+    "Tokens",
     "build",
     "cache_folder",
     "fetch",
+    "hub_name",
+    "hub_source",
     "listing",
     "resolve",
     "text_source",

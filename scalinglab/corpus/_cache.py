@@ -1,6 +1,7 @@
 """The cache folder: where it is, and how a file or folder comes into it whole or not at all."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -15,7 +17,9 @@ from scalinglab.errors import EnvironmentProblem
 
 VARIABLE = "SCALINGLAB_CACHE"
 _LEFTOVER = ".new-"
-_STALE_SECONDS = 24 * 3600  # no build or download lasts a day, so what is older was left by a killed process
+_STALE_SECONDS = 24 * 3600  # no download lasts a day, so what is older was left by a killed process
+_PART = ".part-"
+_FORGOTTEN_SECONDS = 14 * 24 * 3600  # a build that nobody has gone on with for so long
 
 _NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_WRITING = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -48,7 +52,7 @@ def plain_disk_errors(folder: Path) -> Iterator[None]:
 def no_space(folder: Path) -> EnvironmentProblem:
     """The sentence for a full disk."""
     return EnvironmentProblem(
-        f"no disk space left for {folder}: free about 100 MB there, "
+        f"no disk space left for {folder}: free about 100 MB there, or three times the text where that is more, "
         f"or set {VARIABLE} to a folder on another disk"
     )
 
@@ -79,3 +83,45 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """The folder in which the parts of `folder` are built, of one process at a time; others wait for it.
+
+    What lies in it outlives an interruption, so that the next process goes on from there. Whoever builds renames
+    what is whole to `folder` and calls `done` on the parts.
+    """
+    from filelock import FileLock
+
+    parts = folder.parent / f"{_PART}{folder.name}"
+    locks = folder.parent.parent / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{folder.name}.lock"):
+        for left in folder.parent.glob(f"{_PART}*"):
+            if left != parts and time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
+                done(left)
+        yield parts
+
+
+def done(parts: Path) -> None:
+    """Removes the parts of a build."""
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What `write_state` wrote, or None."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """How far a build has come, as JSON: the old one or the new one, whenever the process is killed."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(state, indent=1, ensure_ascii=False), "utf-8")
+    flush(new)
+    new.replace(path)
+    flush(path.parent)

@@ -1,10 +1,13 @@
-"""Documents into byte shards, made once: per source a train and a held-out stream, memory-mapped when opened.
+"""Sources into shards, made once: per source a train and a held-out stream, memory-mapped when opened.
 
 A shard folder is `shards/<source>-<key>/` with `train.bin`, `heldout.bin` (documents with a 0 byte between
 them) and `manifest.json`. Its key is a hash of what the bytes follow from: the archive's sha256, the source's
-rules and `RULES_VERSION`. The folder is written under another name, flushed and renamed, so it is there whole
-or not at all, and whichever of two processes comes second takes the first one's.
+rules and `RULES_VERSION`. The folder is built under another name, flushed and renamed, so it is there whole
+or not at all; an interrupted build goes on where it was, and of two processes one waits for the other.
+Other tokens than bytes have shards of their own beside it, see `encode`.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
@@ -12,43 +15,54 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from scalinglab.corpus import _cache, documents
+from scalinglab.corpus import _cache, documents, own_files
 from scalinglab.corpus.fetch import IndexProblem, Progress, archive_path, fetch
+from scalinglab.corpus.meaning import Steps, Tokens, described, origin, safe_name
 from scalinglab.corpus.registry import DEFAULT_MIX, FALLBACK_MIX, MIXES, SOURCES, Source, resolve
 from scalinglab.errors import EnvironmentProblem, InputError
 
-SEPARATOR = b"\0"  # between documents; no document holds one
+if TYPE_CHECKING:
+    import numpy as np
+
+    from scalinglab.corpus.streams import Joined, SourceFiles
+
 _PARTS = ("train", "heldout")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Opened sources: `train[name]` and `heldout[name]` are read-only memory maps, uint8 of shape (bytes,).
+    """Opened sources: `train[name]` and `heldout[name]` are read-only arrays of token ids, memory-mapped.
 
-    `fingerprint` is a hash of the bytes and the sources' names, whatever made them; `notes` are sentences the
-    user should be told; `manifests[name]` counts documents and bytes.
+    Of bytes they are uint8 of shape (bytes,). `fingerprint` is a hash of the tokens and the sources' names, whatever
+    made them; `notes` are sentences the user should be told; `manifests[name]` counts documents, bytes and tokens.
     """
 
     names: tuple[str, ...]
-    train: Mapping[str, np.ndarray]
-    heldout: Mapping[str, np.ndarray]
+    train: Mapping[str, np.ndarray | Joined]
+    heldout: Mapping[str, np.ndarray | Joined]
     fingerprint: str
     manifests: Mapping[str, dict[str, Any]] = field(repr=False)
     notes: tuple[str, ...] = ()
+    tokens: Tokens = field(default_factory=Tokens)
+    files: Mapping[str, SourceFiles] = field(default_factory=dict, repr=False)
+    """The same streams as places on disk, for other processes."""
+    folders: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    """Where the byte streams of each source that is text lie."""
 
     def summary(self) -> list[dict[str, Any]]:
-        """A row per source: domain, language, licence, origin, bytes and documents of each part."""
+        """A row per source: domain, language, licence, origin, bytes, documents and tokens of each part."""
         rows = []
         for name in self.names:
             manifest = self.manifests[name]
             row = {"source": name}
             row |= {key: manifest[key] for key in ("domain", "language", "licence", "origin")}
+            counted = (
+                ("bytes", "documents") if self.tokens.name == "bytes" else ("bytes", "documents", "tokens")
+            )
             for part in _PARTS:
-                row |= {f"{part}_{what}": manifest[part][what] for what in ("bytes", "documents")}
+                row |= {f"{part}_{what}": manifest[part][what] for what in counted}
             rows.append(row)
         return rows
 
@@ -57,6 +71,9 @@ def build(
     sources: str | Path | Source | Iterable[str | Path | Source] = DEFAULT_MIX,
     cache: str | Path | None = None,
     *,
+    tokens: str | Path = "bytes",
+    vocab: int | None = None,
+    trained: Path | None = None,
     fallback: bool = True,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -65,13 +82,17 @@ def build(
     What is already built is opened without a download: sizes and manifest are checked, contents are not read.
     Where a named mix cannot be downloaded (no pip, no index) and `fallback` holds, the interpreter's standard
     library takes its place and `notes` says so; sources asked for one by one never change.
-    `progress(source, done, total)` is called before each step and once at the end.
+
+    tokens: "bytes"; "bpe-4096" for a byte-level BPE of so many tokens, trained on 20 MB of the training documents; or
+    the path of a tokenizer.json. vocab: instead of tokens, of sources that are all token ids of an unknown tokenizer.
+    trained: the file of a BPE that was trained before, instead of training it again.
+    `progress(step, done, total)` is called as each step goes on: files of a download, bytes of a build.
 
     Raises InputError (unknown source, wrong hash, unusable text), IndexProblem and EnvironmentProblem (disk).
     """
     chosen = resolve(sources)
     try:
-        return _open(chosen, cache, progress)
+        return _open(chosen, cache, progress, tokens, vocab, trained)
     except IndexProblem as problem:
         if not (fallback and isinstance(sources, str) and sources in MIXES):
             raise
@@ -80,50 +101,95 @@ def build(
             f"(mix {FALLBACK_MIX!r}): one domain, and losses that compare only with runs on the same Python. "
             f"The reason: {str(problem).partition(';')[0]}."
         )
-        return _open(resolve(FALLBACK_MIX), cache, progress, (note,))
+        return _open(resolve(FALLBACK_MIX), cache, progress, tokens, vocab, trained, (note,))
 
 
 def _open(
     sources: tuple[Source, ...],
     cache: str | Path | None,
     progress: Progress | None,
+    tokens: str | Path,
+    vocab: int | None,
+    trained: Path | None,
     notes: tuple[str, ...] = (),
 ) -> Corpus:
-    folders = {source.name: shard_folder(source, cache) for source in sources}
-    manifests = {name: _read_manifest(folder) for name, folder in folders.items()}
-    missing = [source for source in sources if manifests[source.name] is None]
-    archives = list(dict.fromkeys(source.archive for source in missing if source.archive is not None))
-    steps = len(archives) + len(missing)
+    ids = [source for source in sources if source.kind == "bin"]
+    texts = [source for source in sources if source not in ids]
+    _check_kinds(ids, texts, tokens, vocab)
+    steps = Steps(progress)
+    folders = {source.name: shard_folder(source, cache) for source in texts}
+    manifests = _byte_streams(texts, folders, cache, steps)
+    _check_apart(texts, folders)
+    from scalinglab.corpus.streams import byte_files, open_files
 
-    def fetching(package: str, done: int, total: int) -> None:
-        if progress and done < total:
-            progress(package, done, steps)
+    files: dict[str, SourceFiles]
+    if tokens == "bytes" and not ids:
+        meaning, files = (
+            Tokens(),
+            {name: byte_files(folders[name], each) for name, each in manifests.items()},
+        )
+    else:
+        from scalinglab.corpus.token_streams import token_streams
 
-    paths = fetch(archives, cache, fetching)
-    for done, source in enumerate(missing, start=len(archives)):
-        if progress:
-            progress(source.name, done, steps)
-        path = paths[source.archive] if source.archive is not None else None
-        manifests[source.name] = _build_one(source, path, folders[source.name])
-    if progress and steps:
-        progress(missing[-1].name, steps, steps)
-
-    opened: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}
-    known: dict[str, dict[str, Any]] = {}
-    for name, folder in folders.items():
-        manifest = manifests[name]
-        assert manifest is not None  # every missing one was built
-        known[name] = manifest
-        for part in _PARTS:
-            opened[part][name] = np.memmap(folder / f"{part}.bin", dtype=np.uint8, mode="r")
+        meaning, files = token_streams(sources, folders, manifests, cache, steps, tokens, vocab, trained)
+    steps.end()
+    train, heldout, _ = open_files(files)
+    names = tuple(source.name for source in sources)
     return Corpus(
-        names=tuple(folders),
-        train=opened["train"],
-        heldout=opened["heldout"],
-        fingerprint=_fingerprint(known),
-        manifests=known,
+        names=names,
+        train={name: train[name] for name in names},
+        heldout={name: heldout[name] for name in names},
+        fingerprint=_fingerprint(manifests, meaning),
+        manifests=manifests,
         notes=notes,
+        tokens=meaning,
+        files={name: files[name] for name in names},
+        folders=folders,
     )
+
+
+def _check_kinds(ids: list[Source], texts: list[Source], tokens: str | Path, vocab: int | None) -> None:
+    if vocab is not None and (texts or tokens != "bytes"):
+        why = f"{texts[0].name!r} is text, of which `tokens` says it" if texts else "give it or `tokens`"
+        raise InputError(f"vocab is for token ids (.bin) of a tokenizer that is not at hand; {why}")
+    if ids and vocab is None and not str(tokens).endswith(".json"):
+        raise InputError(
+            f"{ids[0].folder}: token ids need to be told their vocabulary: tokens = the path of their tokenizer.json, "
+            "or vocab = how many there are"
+        )
+
+
+def _check_apart(texts: list[Source], folders: dict[str, Path]) -> None:
+    """Equal documents of two sources fall on one side where both hold out the same share; else it is looked up."""
+    own = [source for source in texts if source.folder is not None or source.hub is not None]
+    if not own or len({source.heldout_share for source in texts}) < 2:
+        return
+    from scalinglab.corpus.stats import overlaps
+
+    for (heldout, trained), count in overlaps(folders).items():
+        raise InputError(
+            f"{count} documents that {heldout!r} holds out are trained on in {trained!r}; leave them out of one, or "
+            "give both sources the same heldout_share"
+        )
+
+
+def _byte_streams(
+    texts: list[Source], folders: dict[str, Path], cache: str | Path | None, steps: Steps
+) -> dict[str, dict[str, Any]]:
+    found = {name: _read_manifest(folder) for name, folder in folders.items()}
+    missing = [source for source in texts if found[source.name] is None]
+    archives = list(dict.fromkeys(source.archive for source in missing if source.archive is not None))
+    paths = fetch(archives, cache, steps.tell)
+    for source in missing:
+        path = paths[source.archive] if source.archive is not None else None
+        found[source.name] = _build_one(source, path, folders[source.name], steps)
+    manifests = {}
+    for name, manifest in found.items():
+        assert manifest is not None  # every missing one was built
+        for part in _PARTS:
+            manifest[part]["tokens"] = manifest[part]["bytes"]
+        manifests[name] = manifest
+    return manifests
 
 
 def listing(cache: str | Path | None = None) -> list[dict[str, Any]]:
@@ -138,7 +204,7 @@ def listing(cache: str | Path | None = None) -> list[dict[str, Any]]:
                 "domain": source.domain,
                 "language": source.language,
                 "licence": source.licence,
-                "origin": _origin(source),
+                "origin": origin(source),
                 "mixes": [mix for mix, names in MIXES.items() if source.name in names],
                 "download_bytes": archive.size if archive else 0,
                 "downloaded": archive is None or archive_path(archive, cache).exists(),
@@ -151,13 +217,15 @@ def listing(cache: str | Path | None = None) -> list[dict[str, Any]]:
 
 def shard_folder(source: Source, cache: str | Path | None = None) -> Path:
     """Where the source's shards lie, or would lie; its key is a hash of all that their bytes follow from."""
-    origin: Any
+    came_from: Any
     if source.archive is not None:
-        origin = source.archive.sha256
+        came_from = source.archive.sha256
     elif source.folder is not None:
-        origin = _listing(documents.text_paths(source.folder))
+        came_from = _listing(own_files.own_paths(source.folder)[1])
+    elif source.hub is not None:
+        came_from = source.hub
     else:
-        origin = [sys.version, _listing(documents.standard_library_paths())]
+        came_from = [sys.version, _listing(documents.standard_library_paths())]
     rules = [
         documents.RULES_VERSION,
         source.heldout_share,
@@ -165,17 +233,16 @@ def shard_folder(source: Source, cache: str | Path | None = None) -> Path:
         source.without,
         source.split.__name__,
     ]
-    described = json.dumps([source.name, source.domain, source.language, source.licence, origin, rules])
-    key = hashlib.sha256(described.encode()).hexdigest()[:16]
-    safe = "".join(
-        character if character.isalnum() or character in "-_" else "_" for character in source.name
-    )
-    return _cache.cache_folder(cache) / "shards" / f"{safe}-{key}"
+    what = [source.name, source.domain, source.language, source.licence, came_from, rules]
+    if source.field != "text":
+        what.append(source.field)
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+    return _cache.cache_folder(cache) / "shards" / f"{safe_name(source.name)}-{key}"
 
 
 def _listing(paths: list[Path]) -> list[tuple[str, int, int]]:
     # Name, size and time of change stand for the contents, as in make: opening need not read them all.
-    stats = [(str(path), path.stat()) for path in paths]
+    stats = [(str(path), own_files.file_stat(path)) for path in paths]
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
@@ -189,72 +256,60 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _build_one(source: Source, archive: Path | None, folder: Path) -> dict[str, Any]:
-    parts = dict(
-        zip(_PARTS, documents.split_heldout(source.read(archive), source.heldout_share), strict=True)
-    )
-    if not all(parts.values()):
-        raise InputError(
-            f"source {source.name!r} ({source.folder or source.name}) has fewer than two documents to keep; "
-            "whole documents are held out, so give it two .txt files or more, of 60 characters or more each"
-        )
-    manifest: dict[str, Any] = {
-        "source": source.name,
-        "domain": source.domain,
-        "language": source.language,
-        "licence": source.licence,
-        "origin": _origin(source),
-        "heldout_share": source.heldout_share,
-        "rules_version": documents.RULES_VERSION,
-    }
-    with _cache.plain_disk_errors(folder.parent), _cache.temporary_folder(folder.parent) as new:
-        for part, texts in parts.items():
-            data = SEPARATOR.join(texts)
-            (new / f"{part}.bin").write_bytes(data)
-            manifest[part] = {
-                "documents": len(texts),
-                "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-            }
-        (new / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), "utf-8")
-        for file in [*new.iterdir(), new]:
-            _cache.flush(file)
-        return _rename_into_place(new, folder) or manifest
+def _build_one(source: Source, archive: Path | None, folder: Path, steps: Steps) -> dict[str, Any]:
+    from scalinglab.corpus import spool
 
-
-def _rename_into_place(new: Path, folder: Path) -> dict[str, Any] | None:
-    """Renames `new` to `folder`; if a whole one is there already, leaves both and returns its manifest."""
-    for _ in range(3):
+    with _cache.plain_disk_errors(folder.parent), _cache.building(folder) as parts:
+        manifest = _read_manifest(folder)
+        if manifest is not None:  # another process was first
+            return manifest
         try:
-            new.rename(folder)
-            _cache.flush(folder.parent)
-            return None
-        except OSError:
-            if not folder.exists():
-                raise
-        other = _read_manifest(folder)
-        if other is not None:
-            return other
-        with _cache.temporary_folder(
-            folder.parent
-        ) as bin_:  # a damaged shard: out of the way, then once more
-            try:
-                folder.rename(bin_ / "damaged")
-            except FileNotFoundError:
-                continue
-    raise EnvironmentProblem(f"{folder} is damaged and cannot be replaced; delete it and run again")
+            size = sum(unit.size for unit in source.units(archive))
+            spool.collect(
+                lambda: source.units(archive),
+                parts,
+                size,
+                steps.of(f"{source.name}: reading"),
+            )
+            whole = parts / "whole"
+            found = spool.write(
+                parts,
+                whole,
+                source.heldout_share,
+                steps.of(f"{source.name}: writing"),
+            )
+            if not all(found[part]["documents"] for part in _PARTS):
+                raise InputError(
+                    f"source {source.name!r} ({source.folder or source.name}) has fewer than two documents to keep; "
+                    "whole documents are held out, so give it two .txt files or more (or lines of JSONL), of 60 "
+                    "characters or more each"
+                )
+        except InputError:
+            _cache.done(parts)  # what is mended is read anew
+            raise
+        manifest = described(source) | found
+        _cache.write_state(whole / "manifest.json", manifest)
+        for file in [*whole.iterdir(), whole]:
+            _cache.flush(file)
+        if folder.exists():  # a damaged shard: out of the way
+            folder.rename(parts / "damaged")
+        try:
+            whole.rename(folder)
+        except FileExistsError:
+            raise EnvironmentProblem(
+                f"{folder} is damaged and cannot be replaced; delete it and run again"
+            ) from None
+        _cache.flush(folder.parent)
+        _cache.done(parts)
+        return manifest
 
 
-def _origin(source: Source) -> str:
-    if source.archive is not None:
-        return f"{source.archive.package} {source.archive.version}"
-    if source.folder is not None:
-        return str(source.folder)
-    return f"standard library of {sys.implementation.name} {sys.version.split()[0]}"
-
-
-def _fingerprint(manifests: Mapping[str, dict[str, Any]]) -> str:
+def _fingerprint(manifests: Mapping[str, dict[str, Any]], tokens: Tokens) -> str:
+    key = "sha256" if tokens.name == "bytes" else "token_sha256"
     lines = [
-        f"{name} {m['train']['sha256']} {m['heldout']['sha256']}" for name, m in sorted(manifests.items())
+        f"{name} {m['train'].get(key, m['train']['sha256'])} {m['heldout'].get(key, m['heldout']['sha256'])}"
+        for name, m in sorted(manifests.items())
     ]
+    if tokens.name != "bytes":
+        lines.append(f"tokens {tokens.sha256 or tokens.vocab}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

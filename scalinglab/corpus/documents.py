@@ -12,14 +12,21 @@ import re
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from scalinglab.errors import EnvironmentProblem, InputError
 
 # Part of every shard's key: raise it whenever a rule of this module changes the bytes that come out.
 RULES_VERSION = 2
+
+SEPARATOR = b"\0"
+"""Between documents; no document holds one."""
 
 # A paragraph of this many characters or more is kept once; a document of fewer is not kept at all.
 REPEAT_CHARACTERS = 60
@@ -32,27 +39,47 @@ _PASSED_OVER |= {"test", "tests", "idle_test", "encodings", "pydoc_data"}
 # --- files ----------------------------------------------------------------------------------------
 
 
-def archive_members(
-    path: Path, members: Iterable[str], without: Iterable[str] = ()
-) -> Iterator[tuple[str, str]]:
-    """Name and text of every member of a zip or tar archive that fits one of `members` and none of `without`.
+@dataclass(frozen=True)
+class Unit:
+    """A file or member that is read at once or line by line, and can be passed over unread."""
 
-    Nothing is unpacked to disk, so a member's name cannot lead anywhere. Raises InputError if the file is no
-    archive, or no member fits.
+    name: str
+    size: int
+    """Bytes, about as many as its documents hold; 0 where nobody knows."""
+    open: Callable[[int], Iterator[str]]
+    """Its documents, from one of this number on, in an order that never changes."""
+
+
+def archive_units(
+    path: Path,
+    members: Iterable[str],
+    without: Iterable[str],
+    split: Callable[[str, str], Iterable[str]],
+) -> Iterator[Unit]:
+    """Every member of a zip or tar archive that fits one of `members` and none of `without`.
+
+    A unit is to be opened before the next one is asked for. Nothing is unpacked to disk, so a member's name cannot lead
+    anywhere. Raises InputError if the file is no archive, or no member fits.
     """
     members, without = tuple(members), tuple(without)
 
     def wanted(name: str) -> bool:
         return _fits(name, members) and not _fits(name, without)
 
+    def unit(name: str, size: int, read: Callable[[], bytes]) -> Unit:
+        def documents(start: int) -> Iterator[str]:
+            yield from islice(split(name, decode(read(), f"{path}: {name}")), start, None)
+
+        return Unit(name, size, documents)
+
     found = False
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if wanted(name):
+                for member in archive.infolist():
+                    if wanted(member.filename):
                         found = True
-                        yield name, _decode(archive.read(name), f"{path}: {name}")
+                        yield unit(member.filename, member.file_size, partial(archive.read, member))
         else:
             with tarfile.open(path) as archive_tar:
                 for entry in archive_tar:
@@ -60,25 +87,28 @@ def archive_members(
                         found = True
                         stream = archive_tar.extractfile(entry)
                         assert stream is not None  # a regular file has one
-                        yield entry.name, _decode(stream.read(), f"{path}: {entry.name}")
+                        yield unit(entry.name, entry.size, stream.read)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path}: not a readable archive ({error}); delete it and run again") from error
     if not found:
         raise InputError(f"{path}: no member fits {', '.join(members)}")
 
 
-def standard_library() -> Iterator[tuple[str, str]]:
-    """Name and text of every .py file of the running interpreter's standard library, tests left out."""
+def standard_library_units() -> Iterator[Unit]:
+    """Every .py file of the running interpreter's standard library, tests left out, a document each."""
     root = Path(sysconfig.get_path("stdlib"))
+
+    def documents(path: Path, start: int) -> Iterator[str]:
+        # a few old modules are in Latin-1, as their first line says
+        with suppress(UnicodeDecodeError):
+            yield from [path.read_text(encoding="utf-8")][start:]
+
     for path in standard_library_paths():
-        try:
-            yield path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:  # a few old modules are in Latin-1, as their first line says
-            continue
+        yield Unit(path.relative_to(root).as_posix(), path.stat().st_size, partial(documents, path))
 
 
 def standard_library_paths() -> list[Path]:
-    """The files behind `standard_library`, sorted."""
+    """The files behind `standard_library_units`, sorted."""
     root = Path(sysconfig.get_path("stdlib"))
     paths = []
     for folder, folders, files in os.walk(root):
@@ -89,36 +119,23 @@ def standard_library_paths() -> list[Path]:
     return sorted(paths)
 
 
-def text_files(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and text of a .txt file, or of every one in a folder, at any depth. InputError if not UTF-8."""
-    for file in text_paths(path):
-        name = file.name if file == path else file.relative_to(path).as_posix()
-        yield name, _decode(file.read_bytes(), str(file))
-
-
-def text_paths(path: Path) -> list[Path]:
-    """The files behind `text_files`, sorted; InputError if there are none."""
-    if path.is_file():
-        if path.suffix.lower() != ".txt":
-            raise InputError(f"{path}: a text source is a .txt file (UTF-8) or a folder of them")
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder; give a .txt file (UTF-8) or a folder of them")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
-    if not files:
-        raise InputError(f"{path}: no .txt file in this folder")
-    return files
-
-
 def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _decode(data: bytes, where: str) -> str:
+def decode(data: bytes, where: str, line: int | None = None) -> str:
+    """Bytes as text. Raises InputError naming the place, the line and the byte where they are no UTF-8.
+
+    line: which one of a file these bytes are, where they are one.
+    """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}: byte {error.start} is not UTF-8; convert the text to UTF-8") from None
+        begin = data.rfind(b"\n", 0, error.start) + 1
+        number = line or data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{where}, line {number}: byte {error.start - begin} is not UTF-8; convert the text to UTF-8"
+        ) from None
 
 
 # --- where a document ends ------------------------------------------------------------------------
@@ -191,47 +208,19 @@ def hash_rank(document: bytes) -> float:
 
     A pure function of the bytes, so the same text falls on the same side in every corpus of the same share.
     """
-    return _rank(hashlib.sha256(document).digest())
-
-
-def _rank(digest: bytes) -> float:
+    digest = hashlib.sha256(document).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # 53 bits: exact in a float, and never 1
 
 
-def split_heldout(texts: Iterable[str], share: float) -> tuple[list[bytes], list[bytes]]:
-    """(train, held out): cleaned, distinct documents as UTF-8, each list ordered by hash.
-
-    Which side a document falls on depends on its own cleaned bytes alone. Repeated paragraphs (60 or more
-    characters between blank lines) are then dropped, held-out documents first: no such paragraph stands
-    twice, so none is in both lists. Ordering by hash makes both lists, and what is dropped, independent of
-    the order given. Where the hash leaves one side empty (a handful of documents), one document crosses, the
-    first or last by hash.
-    """
-    by_hash: dict[bytes, str] = {}
-    for text in map(clean, texts):
-        if len(text.strip()) >= REPEAT_CHARACTERS:
-            by_hash[hashlib.sha256(text.encode("utf-8")).digest()] = text
-    ordered = sorted(by_hash)
-    count = sum(_rank(digest) < share for digest in ordered)
-    if len(ordered) > 1:
-        count = min(max(count, 1), len(ordered) - 1)
-    seen: set[str] = set()
-    kept = [drop_repeats(by_hash.pop(digest), seen).encode("utf-8") for digest in ordered]
-    return [text for text in kept[count:] if text], [text for text in kept[:count] if text]
-
-
-def drop_repeats(text: str, seen: set[str]) -> str:
-    """The text without the long paragraphs in `seen`, which gains its own; empty if too little is left."""
-    paragraphs = text.split("\n\n")
-    kept = []
-    for paragraph in paragraphs:
+def long_paragraphs(text: str) -> Iterator[tuple[int, str]]:
+    """Place and text of every paragraph that is kept once only."""
+    for place, paragraph in enumerate(text.split("\n\n")):
         key = paragraph.strip()
         if len(key) >= REPEAT_CHARACTERS:
-            if key in seen:
-                continue
-            seen.add(key)
-        kept.append(paragraph)
-    if len(kept) == len(paragraphs):
-        return text
-    left = "\n\n".join(kept)
+            yield place, key
+
+
+def without_paragraphs(text: str, places: Collection[int]) -> str:
+    """The text without the paragraphs at these places; empty if too little is left to keep."""
+    left = "\n\n".join(each for place, each in enumerate(text.split("\n\n")) if place not in places)
     return left if len(left.strip()) >= REPEAT_CHARACTERS else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from scalinglab.corpus import documents as docs
+from scalinglab.corpus.own_files import hub_unit, own_name, own_paths, own_units
 from scalinglab.errors import InputError
 
 # member name and its text -> the documents in it
@@ -33,9 +34,9 @@ class Archive:
 class Source:
     """A named text: its origin, the members of it that are text, and how these become documents.
 
-    Exactly one of `archive` and `folder` is set; neither for the interpreter's standard library. Patterns are
+    At most one of `archive`, `folder` and `hub` is set; none for the interpreter's standard library. Patterns are
     shell patterns over member names (`*` crosses folders); `heldout_share` is the chance of a document to be
-    held out, drawn from the hash of its bytes.
+    held out, drawn from the hash of its bytes; of token ids, the share of their tail.
     """
 
     name: str
@@ -44,30 +45,40 @@ class Source:
     licence: str
     heldout_share: float
     archive: Archive | None = None
-    folder: Path | None = None  # a user's own .txt file, or a folder of them
+    folder: Path | None = None  # a user's own file, or a folder of them
     members: tuple[str, ...] = ("*",)
     without: tuple[str, ...] = ()
     split: Splitter = docs.whole
+    hub: tuple[str, str] | None = None  # name and split of a data set of the Hugging Face hub
+    field: str = "text"  # of JSONL lines and of the hub's rows, the one that holds the text
+    dtype: str = "uint16"  # of token ids
+    end: int | None = None  # the token id that ends a document, where the ids have one
 
     @property
-    def kind(self) -> Literal["wheel", "sdist", "stdlib", "text"]:
-        """What is read: a wheel, a source archive, the standard library or a user's own text."""
+    def kind(self) -> Literal["wheel", "sdist", "stdlib", "hub", "text", "jsonl", "bin"]:
+        """What is read: an archive, the standard library, the hub, or a user's own text or token ids."""
         if self.archive is not None:
             return self.archive.kind
-        return "stdlib" if self.folder is None else "text"
+        if self.folder is not None:
+            return own_paths(self.folder)[0]
+        return "stdlib" if self.hub is None else "hub"
 
-    def read(self, archive_path: Path | None = None) -> Iterator[str]:
-        """Every document, uncleaned, in no promised order; `archive_path` is the fetched archive, if any."""
+    def units(self, archive_path: Path | None = None) -> Iterator[docs.Unit]:
+        """The files and members that are read, in an order that never changes; of an archive, where it lies."""
         if self.archive is not None:
             if archive_path is None:
                 raise ValueError(f"source {self.name!r} is read from an archive, and none was given")
-            files = docs.archive_members(archive_path, self.members, self.without)
-        elif self.folder is not None:
-            files = docs.text_files(self.folder)
-        else:
-            files = docs.standard_library()
-        for member, text in files:
-            yield from self.split(member, text)
+            return docs.archive_units(archive_path, self.members, self.without, self.split)
+        if self.folder is not None:
+            return own_units(self.folder, self.field)
+        if self.hub is not None:
+            return iter((hub_unit(*self.hub, self.field),))
+        return docs.standard_library_units()
+
+    def read(self, archive_path: Path | None = None) -> Iterator[str]:
+        """Every document, uncleaned."""
+        for unit in self.units(archive_path):
+            yield from unit.open(0)
 
 
 _OVOS = Archive(
@@ -169,26 +180,72 @@ DEFAULT_MIX = "small"
 FALLBACK_MIX = "stdlib"
 
 
-def text_source(path: str | Path, name: str | None = None, heldout_share: float = 0.05) -> Source:
-    """A user's own text as a source: a .txt file, or a folder of them; each file is a document.
+def text_source(
+    path: str | Path,
+    name: str | None = None,
+    heldout_share: float = 0.05,
+    *,
+    field: str = "text",
+    dtype: str = "uint16",
+    end: int | None = None,
+) -> Source:
+    """A user's own text, or token ids, as a source: a file, or a folder of files of one kind at any depth.
 
-    `name` is the file's or folder's own name if not given. Raises InputError if there is no such text. A
-    source needs two documents or more, as whole documents are held out.
+    Of a folder of .txt files each is a document, of JSONL each line's `field`; a .txt file alone is cut at blank lines
+    into documents of 4,000 characters or more; either may be gzipped. .bin files hold token ids of `dtype`, documents
+    ended by the id `end` where they have one. `name` is the file's or folder's own name if not given. Raises InputError
+    if there is no such file. A source needs two documents or more, as whole documents are held out.
     """
     folder = Path(path).expanduser().resolve()
-    if not 0 < heldout_share < 1:
-        raise InputError(
-            f"{path}: heldout_share is {heldout_share}; give a share between 0 and 1, such as 0.05"
-        )
-    docs.text_paths(folder)  # says now, and by name, what is missing
+    _check_share(path, heldout_share)
+    if dtype not in ("uint16", "uint32"):
+        raise InputError(f'{path}: dtype is {dtype!r}; token ids are "uint16" or "uint32"')
+    own_paths(folder)  # says now, and by name, what is missing
     return Source(
-        name=name or folder.stem,
+        name=name or own_name(folder),
         domain="own text",
         language="unknown",
         licence="your own",
         heldout_share=heldout_share,
         folder=folder,
+        field=field,
+        dtype=dtype,
+        end=end,
     )
+
+
+def hub_source(
+    dataset: str,
+    split: str = "train",
+    name: str | None = None,
+    heldout_share: float = 0.05,
+    *,
+    field: str = "text",
+) -> Source:
+    """A split of a data set of the Hugging Face hub (NAME or NAME:CONFIGURATION), a document a row.
+
+    It is loaded with the package `datasets`, once; later versions of the data set do not change what was built.
+    """
+    _check_share(dataset, heldout_share)
+    return Source(
+        name=name or hub_name(dataset),
+        domain="data set",
+        language="unknown",
+        licence="its own",
+        heldout_share=heldout_share,
+        hub=(dataset, split),
+        field=field,
+    )
+
+
+def hub_name(dataset: str) -> str:
+    """The name of a source that is a data set and has no other."""
+    return dataset.partition(":")[0].rstrip("/").rpartition("/")[2]
+
+
+def _check_share(what: str | Path, share: float) -> None:
+    if not 0 < share < 1:
+        raise InputError(f"{what}: heldout_share is {share}; give a share between 0 and 1, such as 0.05")
 
 
 def resolve(sources: str | Path | Source | Iterable[str | Path | Source]) -> tuple[Source, ...]:

@@ -1,15 +1,17 @@
 """The study file: everything that decides what is trained. `study_file` reads and checks one."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from scalinglab.errors import InputError
 from scalinglab.ladder import identity
-from scalinglab.ladder.named_shapes import BYTES, named_shape
+from scalinglab.ladder.named_shapes import named_shape
 from scalinglab.ladder.presets import PRESETS, DecaySpec
 from scalinglab.ladder.shapes import Shape
+from scalinglab.ladder.tokens import BYTES, bpe_vocabulary, read_tokenizer_file, vocabulary_of
 
 Positive = Annotated[int, Field(gt=0)]
 Tokens = Annotated[int, Field(gt=0, description="tokens")]
@@ -25,10 +27,24 @@ class _Section(BaseModel):
 
 
 class Source(_Section):
-    """A text source: a registered name, or a path to a user's own .txt file or folder of them."""
+    """A source: a registered name, a path to a user's own text or token ids, or a data set of the hub."""
 
     name: str | None = None
+    """Of a registered source; beside `path` or `hf`, what that source is to be called."""
     path: str | None = None
+    """A .txt or .jsonl file, either of them also gzipped, a .bin file of token ids, or a folder of such files."""
+    hf: str | None = None
+    """A data set of the Hugging Face hub, NAME or NAME:CONFIGURATION."""
+    split: str | None = None
+    """Of the data set; "train" by default."""
+    field: str | None = None
+    """Of JSONL lines and of the data set's rows, the one that holds the text; "text" by default."""
+    dtype: Literal["uint16", "uint32"] | None = None
+    """Of token ids; "uint16" by default."""
+    end: Annotated[int, Field(ge=0)] | None = None
+    """The token id that ends a document."""
+    heldout_share: Share | None = None
+    """Of a source of one's own: share of its documents, or of its token ids, that is held out; 0.05 by default."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Share of the trunk's samples, relative to the others'; 0 for a source that only branches use."""
 
@@ -37,10 +53,14 @@ class Data(_Section):
     mix: str | None = None
     """A registered mix, every source of it with equal weight; or give `sources`."""
     sources: list[Source] = []
+    tokens: str = "bytes"
+    """"bytes", "bpe-4096" (trained on the training documents) or the path of a tokenizer.json."""
+    vocab: Positive | None = None
+    """Instead, of sources that are token ids of a tokenizer which is not at hand: how many ids there are."""
     context: Positive = 128
     """Tokens a training sequence holds."""
     heldout_windows: Annotated[int, Field(ge=2)] = 128
-    """Windows of `context` bytes each held-out set is measured on, the same for every model."""
+    """Windows of `context` tokens each held-out set is measured on, the same for every model."""
 
 
 class Model(_Section):
@@ -195,6 +215,25 @@ class Study(_Section):
     """Ways of decaying; by default one, that of `schedule`."""
     full: list[Full] = []
     ladder: Ladder
+    _tokenizer_vocab: int | None = PrivateAttr(None)
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the embedding: 256 bytes, or what the tokens' name or file says.
+
+        Raises InputError when that file cannot be read.
+        """
+        if self.data.vocab is not None:
+            return self.data.vocab
+        if self.data.tokens == BYTES:
+            return 256
+        count = bpe_vocabulary(self.data.tokens)
+        if count is not None:
+            return count
+        if self._tokenizer_vocab is None:
+            path = Path(self.data.tokens)
+            self._tokenizer_vocab = vocabulary_of(read_tokenizer_file(path), path)
+        return self._tokenizer_vocab
 
     def shape(self, size: Size) -> Shape:
         """Raises InputError when the size names no known shape, or leaves a dimension open."""
@@ -210,13 +249,13 @@ class Study(_Section):
                     f"ladder.sizes: size {size.name or '?'} lacks {', '.join(missing) or 'its name'}; give name, "
                     'width, layers, heads and ff, or shape = "tiny-10k"'
                 )
-            return Shape(name=size.name, context=self.data.context, **own)
+            return Shape(name=size.name, vocab=self.vocab, context=self.data.context, **own)
         if own:
             raise InputError(
                 f"ladder.sizes: size {size.label!r} gives both shape and {', '.join(own)}; give one or the other"
             )
         try:
-            known = named_shape(size.shape, vocab=BYTES, context=self.data.context)
+            known = named_shape(size.shape, vocab=self.vocab, context=self.data.context)
         except InputError as error:
             raise InputError(f"ladder.sizes: {error}") from None
         return replace(known, name=size.label)

@@ -13,7 +13,14 @@ from scalinglab.errors import InputError
 from scalinglab.ladder.plan import Branch, plan, plan_full
 from scalinglab.ladder.presets import PRESETS
 from scalinglab.ladder.schedule import Schedule
-from scalinglab.ladder.study import Branches, Full, Study
+from scalinglab.ladder.study import Branches, Full, Source, Study
+from scalinglab.ladder.tokens import (
+    BYTES,
+    bpe_vocabulary,
+    check_tokens,
+    read_tokenizer_file,
+    vocabulary_of,
+)
 
 
 def read_study(path: str | Path) -> Study:
@@ -36,6 +43,8 @@ def read_study(path: str | Path) -> Study:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     try:
         study = Study.model_validate(raw)
+        _check_data(study)
+        study._tokenizer_vocab = _tokenizer_vocab(study, path)
         _check(study)
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from None
@@ -44,16 +53,64 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
-def _check(study: Study) -> None:
-    """What holds between keys. Whether horizons fit the batches and the warmup, the plan itself tells."""
-    data, batch = study.data, study.training.batch_tokens
+def tokenizer_path(study: Study, study_path: Path) -> Path | None:
+    """Where the study's tokenizer file lies: as named from its file's folder; a study that has begun keeps a copy."""
+    if study.data.tokens == BYTES or bpe_vocabulary(study.data.tokens) is not None:
+        return None
+    named = study_path.parent / Path(study.data.tokens).expanduser()
+    kept = study_path.parent / "tokenizer.json"
+    return kept if not named.exists() and (study_path.parent / "data.json").exists() else named
+
+
+def _tokenizer_vocab(study: Study, study_path: Path) -> int | None:
+    path = tokenizer_path(study, study_path)
+    return None if path is None else vocabulary_of(read_tokenizer_file(path), path)
+
+
+# Which kind of source each key is for; `name` and `weight` are for all.
+_KEYS = {
+    "field": ("JSONL lines or a data set (hf)", lambda source: _is(source, ".jsonl", ".ndjson") or source.hf),
+    "split": ("a data set (hf)", lambda source: source.hf),
+    "dtype": ("token ids (.bin)", lambda source: _is(source, ".bin")),
+    "end": ("token ids (.bin)", lambda source: _is(source, ".bin")),
+    "heldout_share": ("a source of your own (path or hf)", lambda source: source.path or source.hf),
+}
+
+
+def _is(source: Source, *suffixes: str) -> bool:
+    """Whether a path has one of these suffixes; a folder's files are known once it is opened."""
+    name = (source.path or "").lower().removesuffix(".gz")
+    return bool(source.path) and (name.endswith(suffixes) or not Path(name).suffix)
+
+
+def _check_data(study: Study) -> None:
+    """What the text is, and what its tokens are."""
+    data = study.data
     if bool(data.mix) == bool(data.sources):
         raise InputError("data: give either `mix` or `sources`")
     for i, source in enumerate(data.sources):
-        if bool(source.name) == bool(source.path):
-            raise InputError(f"data.sources[{i}]: give either `name` or `path`")
+        if source.path and source.hf:
+            raise InputError(f"data.sources[{i}]: give either `path` or `hf`")
+        if not (source.path or source.hf or source.name):
+            raise InputError(f"data.sources[{i}]: give `name`, `path` or `hf`")
+        for key, (what, fits) in _KEYS.items():
+            if getattr(source, key) is not None and not fits(source):
+                raise InputError(f"data.sources[{i}]: key `{key}` is for {what} alone; leave it out")
     if data.sources and not any(source.weight for source in data.sources):
         raise InputError("data.sources: every weight is 0; give the trunk one source at least")
+    if data.vocab is not None and data.tokens != BYTES:
+        raise InputError(
+            "data: give either `tokens` or `vocab`, which is for token ids without their tokenizer"
+        )
+    try:
+        check_tokens(data.tokens)
+    except InputError as error:
+        raise InputError(f"data.{error}") from None
+
+
+def _check(study: Study) -> None:
+    """What holds between keys. Whether horizons fit the batches and the warmup, the plan itself tells."""
+    data, batch = study.data, study.training.batch_tokens
     batches = {"training.batch_tokens": batch}
     batches |= {
         f"training.batch_ramp[{i}].batch_tokens": e.batch_tokens

@@ -39,7 +39,8 @@ def read_trunk_curves(study: str | os.PathLike[str], eval_set: str = TRAINING) -
         metrics, counts, definition = run.read_metrics(), manifest["counts"], manifest["definition"]
         for record in metrics.evals.values():
             measured |= set(record["sets"])
-        for step, tokens, loss, lr in _points(metrics, eval_set):
+        unit = _unit(manifest, metrics, eval_set)
+        for step, tokens, loss, lr in _points(metrics, eval_set, unit):
             if metrics.diverged is not None and step >= metrics.diverged:
                 continue
             rows.append(
@@ -54,7 +55,7 @@ def read_trunk_curves(study: str | os.PathLike[str], eval_set: str = TRAINING) -
                     "flops_exact": counts["flops_per_token"] * tokens,
                     "eval_set": eval_set,
                     "loss": loss,
-                    "loss_unit": "nats/byte",
+                    "loss_unit": unit,
                     "seed": definition["seed"],
                     "lr": lr,
                     "batch_tokens": definition["batch_tokens"],
@@ -71,8 +72,20 @@ def read_trunk_curves(study: str | os.PathLike[str], eval_set: str = TRAINING) -
     return frame
 
 
-def _points(metrics: Any, eval_set: str) -> list[tuple[int, float, float, float]]:
+def _unit(manifest: Any, metrics: Any, eval_set: str) -> str:
+    """What the losses are measured in: training counts tokens, held-out sets bytes wherever they are known."""
+    sets = [found for record in metrics.evals.values() for found in record["sets"].values()]
+    if eval_set == TRAINING:
+        sizes = [found.get("bytes", found["tokens"]) == found["tokens"] for found in sets]
+        bytes_ = all(sizes) if sizes else manifest["definition"]["shape"]["vocab"] == 256
+    else:
+        bytes_ = all(found.get("bytes", 1) for found in sets)
+    return "nats/byte" if bytes_ else "nats/token"
+
+
+def _points(metrics: Any, eval_set: str, unit: str) -> list[tuple[int, float, float, float]]:
     """(step, tokens, loss, lr) of one run, in order of steps; lr is NaN where it was not recorded."""
+    per_byte = "loss_per_byte" if unit == "nats/byte" else "loss"
     train = metrics.train
     if eval_set == TRAINING:
         return [
@@ -81,7 +94,11 @@ def _points(metrics: Any, eval_set: str) -> list[tuple[int, float, float, float]
     found = []
     for step in sorted(metrics.evals):
         record = metrics.evals[step]
-        losses = [each["loss"] for name, each in record["sets"].items() if eval_set in (name, AVERAGE)]
+        losses = [
+            each.get(per_byte, each["loss"])
+            for name, each in record["sets"].items()
+            if eval_set in (name, AVERAGE)
+        ]
         if losses:
             lr = train[step]["lr"] if step in train else float("nan")
             found.append((step, float(record["tokens"]), sum(losses) / len(losses), lr))

@@ -89,13 +89,28 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
         "decay_share": decay_share,
         "recipe": manifest.get("recipe") or schedule,
         "max_epochs": max(record["epochs"].values()),
+        "repeated": max(record["epochs"].values()) > 1,
     }
-    sets = {name: _per_byte(found) for name, found in record["sets"].items()}
+    measured = record["sets"]
+    # one unit for all, so that they have a mean
+    by_byte = all(found.get("bytes", 1) for found in measured.values())
+    sets = {
+        name: _per_byte(found) if by_byte else (found["loss"], found["se"])
+        for name, found in measured.items()
+    }
+    sizes = {name: (found["tokens"], found.get("bytes", found["tokens"])) for name, found in measured.items()}
     if len(sets) > 1:
         loss = sum(loss for loss, _ in sets.values()) / len(sets)
         sets[AVERAGE] = (loss, math.sqrt(sum(se**2 for _, se in sets.values())) / len(sets))
+        sizes[AVERAGE] = (
+            sum(tokens for tokens, _ in sizes.values()),
+            sum(size for _, size in sizes.values()),
+        )
+    tokens_are_bytes = all(tokens == size for tokens, size in sizes.values())
+    unit = "nats/byte" if by_byte else "nats/token"
     return [
-        {**common, "eval_set": name, "loss": loss, "loss_unit": "nats/byte", "loss_se": se, **settings}
+        {**common, "eval_set": name, "loss": loss, "loss_unit": unit, "loss_se": se, **settings}
+        | ({} if tokens_are_bytes or not by_byte else {"bytes_per_token": sizes[name][1] / sizes[name][0]})
         for name, (loss, se) in sets.items()
     ]
 
@@ -113,4 +128,4 @@ def _schedule(manifest: dict[str, Any], record: dict[str, Any]) -> tuple[str, fl
 def _per_byte(found: dict[str, Any]) -> tuple[float, float]:
     """Loss and its standard error in nats per byte; records without a count of bytes are of byte tokens."""
     tokens_per_byte = found["tokens"] / found.get("bytes", found["tokens"])
-    return found["loss"] * tokens_per_byte, found["se"] * tokens_per_byte
+    return found["loss"] * tokens_per_byte, found.get("se_per_byte", found["se"])

@@ -2,6 +2,7 @@
 
 runs/<study>/study.toml             the definition, as the user wrote it
 runs/<study>/data.json              which text it was trained on
+runs/<study>/tokenizer.json         what its tokens are, where they are not bytes
 runs/<study>/<run>/manifest.json    what the run is
 runs/<study>/<run>/metrics.jsonl    what happened, a record a line
 runs/<study>/<run>/checkpoints/     states; the records stand without them
@@ -199,6 +200,11 @@ class StudyFolder:
     @property
     def data_path(self) -> Path:
         return self.path / "data.json"
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """Of a study whose tokens are not bytes: the tokenizer that it began with."""
+        return self.path / "tokenizer.json"
 
     @property
     def table_path(self) -> Path:

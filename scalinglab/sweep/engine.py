@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from scalinglab.corpus.streams import SourceFiles
 from scalinglab.errors import EnvironmentProblem
 from scalinglab.sweep.graph import Task, urgency
 from scalinglab.sweep.worker import STOP
@@ -57,7 +58,7 @@ class _Worker:
 def run_tasks(
     todo: Sequence[Task],
     folder: Path,
-    streams: Mapping[str, tuple[Path, Path]],
+    streams: Mapping[str, SourceFiles],
     workers: int,
     watch: Watch = lambda event: None,
     save_every: float = SAVE_EVERY,

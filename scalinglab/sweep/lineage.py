@@ -15,7 +15,7 @@ from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 from scalinglab.sweep.agreement import check_maths
 from scalinglab.sweep.engine import Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import Task, fork_task
-from scalinglab.sweep.text import begun_text, text_files
+from scalinglab.sweep.text import begun_text
 
 State = Literal["waiting", "running", "stopped", "diverged", "done"]
 """waiting: nothing of it exists; stopped: begun, and nobody is training it."""
@@ -203,7 +203,7 @@ def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcom
     for task in todo:
         _idle(folder.run(task.run.id))
     texts = begun_text(read_study(folder.study_path), folder)
-    outcome = run_tasks(todo, folder.path, text_files(texts), len(todo), watch)
+    outcome = run_tasks(todo, folder.path, texts.files, len(todo), watch)
     derive_table(folder)
     return outcome
 

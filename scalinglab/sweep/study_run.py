@@ -18,7 +18,7 @@ from scalinglab.sweep.agreement import check_data, check_maths, check_runs, chec
 from scalinglab.sweep.engine import SAVE_EVERY, Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
 from scalinglab.sweep.ledger import study_costs, trained_costs
-from scalinglab.sweep.text import Progress, study_text, text_files, text_weights
+from scalinglab.sweep.text import Progress, study_text, text_weights
 from scalinglab.sweep.throughput import cores
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def run(
             outcome = run_tasks(
                 todo,
                 folder.path,
-                text_files(texts),
+                texts.files,
                 workers or cores(),
                 watch or (lambda event: None),
                 save_every,
@@ -125,7 +125,15 @@ def _write_study(folder: StudyFolder, study_path: Path, texts: corpus.Corpus) ->
     if _written(folder) != written:
         write_atomic(folder.study_path, written)
     if not folder.data_path.exists():
-        write_json(folder.data_path, {"fingerprint": texts.fingerprint, "sources": texts.summary()})
+        if texts.tokens.file is not None:
+            write_atomic(folder.tokenizer_path, texts.tokens.file.read_bytes())
+        tokens = texts.tokens
+        meaning = {"name": tokens.name, "vocab": tokens.vocab, "sha256": tokens.sha256}
+        write_json(
+            folder.data_path,
+            {"fingerprint": texts.fingerprint, "sources": texts.summary()}
+            | ({} if tokens.name == "bytes" else {"tokens": meaning}),
+        )
 
 
 def _written(folder: StudyFolder) -> str:
@@ -137,9 +145,11 @@ def _repeats(table: pd.DataFrame) -> list[str]:
     if table.empty or table["max_epochs"].max() <= 1:
         return []
     longest = max(table.to_dict("records"), key=lambda row: row["max_epochs"])
+    runs = table.loc[table["repeated"], "run_id"].nunique()
     sentence = (
-        f"{longest['run_id']} went through one of its sources {longest['max_epochs']:.2f} times; repeated text "
-        "is worth less than fresh text, and the fit does not know that"
+        f"{runs} run{'s' * (runs != 1)} repeated text (column `repeated`): {longest['run_id']} went through one of its "
+        f"sources {longest['max_epochs']:.2f} times; repeated text is worth less than fresh text, and the fit does not "
+        "know that"
     )
     return [sentence]
 

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from scalinglab import corpus
+from scalinglab.corpus.own_files import own_name
 from scalinglab.errors import InputError
 from scalinglab.ladder import Study
+from scalinglab.ladder import study as sections
 from scalinglab.ladder.definition import Weights
+from scalinglab.ladder.study_file import tokenizer_path
 from scalinglab.records.derive import AVERAGE
 from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep.agreement import check_text
@@ -15,52 +18,68 @@ from scalinglab.sweep.agreement import check_text
 Progress = Callable[[str, int, int], None]
 """Takes (name, done, total) of each step."""
 
-Streams = dict[str, tuple[Path, Path]]
-"""Source -> its (training, held-out) byte files."""
-
 
 def study_text(
-    study: Study, study_path: Path, folder: StudyFolder, progress: Progress | None = None
+    study: Study, study_path: Path, folder: StudyFolder | None = None, progress: Progress | None = None
 ) -> corpus.Corpus:
-    """The study's text; a study that has begun keeps the text it began with.
+    """The study's text; a study that has begun in `folder` keeps the text and the tokenizer it began with.
 
     Raises StudyConflict when that text has changed, InputError for a source under a reserved name.
     """
-    if study.data.mix and folder.data_path.exists():
+    if study.data.mix and folder is not None and folder.data_path.exists():
         return begun_text(study, folder, progress)
     wanted: Any = study.data.mix or [
-        source.name or (study_path.parent / str(source.path)) for source in study.data.sources
+        _source(source, study_path.parent / (source.path or "")) for source in study.data.sources
     ]
-    return _built(wanted, folder, progress)
+    return _built(wanted, study, study_path, folder, progress)
 
 
 def begun_text(study: Study, folder: StudyFolder, progress: Progress | None = None) -> corpus.Corpus:
     """The text that a folder's runs were trained on, wherever its study file lies now. Raises as `study_text`."""
     rows = read_json(folder.data_path)["sources"]
-    own = [source.path is not None for source in study.data.sources] or [False] * len(rows)
-    wanted = [Path(row["origin"]) if path else row["source"] for row, path in zip(rows, own, strict=True)]
-    return _built(wanted, folder, progress)
+    if study.data.sources:
+        wanted = [
+            _source(source, Path(row["origin"])) for row, source in zip(rows, study.data.sources, strict=True)
+        ]
+    else:
+        wanted = [row["source"] for row in rows]
+    return _built(wanted, study, folder.study_path, folder, progress)
 
 
-def _built(wanted: Any, folder: StudyFolder, progress: Progress | None) -> corpus.Corpus:
-    texts = corpus.build(wanted, progress=progress)
+def _source(source: sections.Source, path: Path) -> str | corpus.Source:
+    """A source as the corpus knows it. path: where its own files lie, if it has some."""
+    share = source.heldout_share or 0.05
+    field = source.field or "text"
+    if source.hf is not None:
+        return corpus.hub_source(source.hf, source.split or "train", source.name, share, field=field)
+    if source.path is not None:
+        return corpus.text_source(
+            path, source.name, share, field=field, dtype=source.dtype or "uint16", end=source.end
+        )
+    return str(source.name)
+
+
+def _built(
+    wanted: Any, study: Study, study_path: Path, folder: StudyFolder | None, progress: Progress | None
+) -> corpus.Corpus:
+    tokens: str | Path = study.data.tokens
+    begun = folder is not None and folder.data_path.exists() and folder.tokenizer_path.exists()
+    if tokens != "bytes":
+        tokens = tokenizer_path(study, study_path) or tokens
+    texts = corpus.build(
+        wanted,
+        tokens=tokens,
+        vocab=study.data.vocab,
+        trained=folder.tokenizer_path if folder is not None and begun else None,
+        progress=progress,
+    )
     if AVERAGE in texts.names:
         raise InputError(
             f"a text source cannot be called {AVERAGE!r}: that names the mean over the held-out sets"
         )
-    check_text(texts.fingerprint, folder)
+    if folder is not None:
+        check_text(texts.fingerprint, folder)
     return texts
-
-
-def text_files(texts: corpus.Corpus) -> Streams:
-    """Where the text lies."""
-    return {
-        name: (
-            Path(str(texts.train[name].filename)),  # type: ignore[attr-defined]
-            Path(str(texts.heldout[name].filename)),  # type: ignore[attr-defined]
-        )
-        for name in texts.names
-    }
 
 
 def text_weights(study: Study, names: Sequence[str]) -> Weights:
@@ -74,4 +93,12 @@ def source_names(study: Study) -> tuple[str, ...]:
     """The names that the study's sources will have. Opens no text; raises InputError for an unknown name."""
     if study.data.mix:
         return tuple(source.name for source in corpus.resolve(study.data.mix))
-    return tuple(source.name or Path(str(source.path)).stem for source in study.data.sources)
+    return tuple(_name(source) for source in study.data.sources)
+
+
+def _name(source: sections.Source) -> str:
+    if source.name is not None:
+        return source.name
+    if source.hf is not None:
+        return corpus.hub_name(source.hf)
+    return own_name(Path(str(source.path)))

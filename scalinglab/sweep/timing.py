@@ -21,7 +21,7 @@ _MAIN = "from scalinglab.sweep.timing import main; main()"
 def time_runs(
     runs: Sequence[Run], workers: int, progress: Callable[[str, int, int], None] = lambda *step: None
 ) -> None:
-    """Measure each run's update on random bytes, in `workers` processes side by side, and keep the medians.
+    """Measure each run's update on random tokens, in `workers` processes side by side, and keep the medians.
 
     Raises EnvironmentProblem when a process fails.
     """
@@ -64,14 +64,14 @@ def time_runs(
 
 
 def seconds_per_step(run: Run) -> float:
-    """Median seconds of an update on random bytes, in this process."""
+    """Median seconds of an update on random tokens, in this process."""
     import numpy as np
     import torch
 
     from scalinglab.training import Streams, Trainer
 
     torch.set_num_threads(1)
-    text = np.random.default_rng(0).integers(0, 256, 50 * run.shape.context + 1, dtype=np.uint8)
+    text = np.random.default_rng(0).integers(0, run.shape.vocab, 50 * run.shape.context + 1, dtype=np.uint32)
     names = [name for name, _ in run.weights]
     trainer = Trainer(run, Streams(dict.fromkeys(names, text), dict.fromkeys(names, text)))
     trainer.train(_WARM, lambda record: None)

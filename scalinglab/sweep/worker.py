@@ -18,8 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.records.store import RunFolder, StudyFolder
 from scalinglab.sweep.divergence import LossWatch
@@ -33,7 +32,7 @@ def work(pipe: Connection) -> None:
     """Take tasks off the pipe until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     folder: Path
-    streams: dict[str, tuple[Path, Path]]  # source -> its (training, held-out) byte files
+    streams: dict[str, SourceFiles]
     save_every: float
     _end_with(os.getppid())
     folder, streams, save_every = pipe.recv()
@@ -42,10 +41,7 @@ def work(pipe: Connection) -> None:
     from scalinglab.training import Streams
 
     torch.set_num_threads(1)
-    text = Streams(
-        {name: np.memmap(train, np.uint8, "r") for name, (train, _) in streams.items()},
-        {name: np.memmap(heldout, np.uint8, "r") for name, (_, heldout) in streams.items()},
-    )
+    text = Streams(*open_files(streams))
 
     def should_stop() -> bool:
         try:

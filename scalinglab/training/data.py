@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scalinglab.corpus.streams import Joined
 from scalinglab.errors import InputError
+
+Stream = NDArray[np.unsignedinteger[Any]] | Joined
+"""Token ids: an array, a memory map, or several of them read as one."""
 
 _BLOCK = 240
 """Samples in which every source gets its exact share, to the nearest whole sample."""
@@ -23,17 +28,18 @@ class _Segment:
 
 
 class Mixture:
-    """Training sequences drawn from several byte streams by weight.
+    """Training sequences drawn from several token streams by weight.
 
     Each stream is cut into windows of `context` + 1 tokens that overlap by one, so that a target is
-    seen once an epoch; an epoch visits its windows in an order of its own. `streams` are 1-D uint8
-    arrays (memory maps will do). `later` are (first sample, weights) from which on other weights hold:
-    each source then goes on where it stood, so that a branch sees no window before its trunk's are gone through.
+    seen once an epoch; an epoch visits its windows in an order of its own. `streams` are 1-D arrays of
+    unsigned integers (memory maps will do). `later` are (first sample, weights) from which on other weights
+    hold: each source then goes on where it stood, so that a branch sees no window before its trunk's are gone
+    through.
     """
 
     def __init__(
         self,
-        streams: Sequence[NDArray[np.uint8]],
+        streams: Sequence[Stream],
         weights: Sequence[float],
         context: int,
         seed: int,
@@ -44,7 +50,7 @@ class Mixture:
         for i, count in enumerate(self.windows):
             if count < 1:
                 raise InputError(
-                    f"source {i} holds {len(streams[i])} bytes, less than one sequence of {context}; add text"
+                    f"source {i} holds {len(streams[i])} tokens, less than one sequence of {context}; add text"
                 )
         self._segments: list[_Segment] = []
         for first, own in ((0, weights), *later):
@@ -94,13 +100,13 @@ class Mixture:
 
 
 def evaluation_windows(
-    stream: NDArray[np.uint8], context: int, count: int
+    stream: Stream, context: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Inputs and targets of up to `count` windows spread evenly over a held-out stream."""
     available = (len(stream) - 1) // context
     if available < 2:
         raise InputError(
-            f"a held-out set of {len(stream)} bytes is less than two windows of {context}: add text or "
+            f"a held-out set of {len(stream)} tokens is less than two windows of {context}: add text or "
             "shorten data.context"
         )
     picks = np.unique(np.linspace(0, available - 1, min(count, available)).round().astype(int))

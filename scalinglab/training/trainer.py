@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from scalinglab.ladder.definition import Run
 from scalinglab.ladder.parametrisation import parametrise
 from scalinglab.training import checkpoint
-from scalinglab.training.data import Mixture, evaluation_windows
+from scalinglab.training.data import Mixture, Stream, evaluation_windows
 from scalinglab.training.model import Transformer
 from scalinglab.training.optimiser import Optimiser
 from scalinglab.training.world import World
@@ -32,33 +33,52 @@ _COMPILED_SHAPES = 4096
 
 @dataclass(frozen=True)
 class Streams:
-    """The corpus as the trainer needs it: byte streams by source, for training and held out."""
+    """The corpus as the trainer needs it: token streams by source, for training and held out."""
 
-    train: dict[str, NDArray[np.uint8]]
-    heldout: dict[str, NDArray[np.uint8]]
+    train: dict[str, Stream]
+    heldout: dict[str, Stream]
+    token_bytes: dict[str, NDArray[np.float64] | None] | None = None
+    """Bytes of text by token id; None where nobody knows, and of all where a token is a byte."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Held-out loss of one set, nats per token, with the standard error over its windows."""
+    """Held-out loss of one set, nats per token and per byte, with the standard errors over its windows."""
 
     loss: float
     se: float
     tokens: int
     bytes: int
-    """Of text that these tokens are."""
+    """Of text that these tokens are; 0 where nobody knows."""
+    se_per_byte: float = 0.0
+
+    @classmethod
+    def of_windows(cls, losses: NDArray[np.float64], tokens: int, sizes: NDArray[np.float64] | None) -> Self:
+        """losses: of each window, the mean over its tokens. sizes: bytes of each window; None where nobody knows.
+
+        The loss per byte is a ratio of two sums over windows, Σ loss / Σ bytes, and its standard error that of a ratio
+        estimator (Cochran 1977, chapter 6): the spread of how far each window's loss lies off ratio · bytes. Where
+        windows hold equally many bytes that is the error per token over bytes per token.
+        """
+        count = len(losses)
+        loss, se = float(losses.mean()), float(losses.std(ddof=1) / math.sqrt(count))
+        if sizes is None:
+            return cls(loss, se, tokens, 0)
+        bytes_ = round(float(sizes.sum()))
+        if (sizes == sizes[0]).all():
+            return cls(loss, se, tokens, bytes_, se * (tokens / bytes_))
+        sums = losses * (tokens / count)
+        off = sums - sums.sum() / sizes.sum() * sizes
+        spread = math.sqrt(float((off**2).sum()) / (count - 1) / count)
+        return cls(loss, se, tokens, bytes_, spread / float(sizes.mean()))
 
     def record(self) -> dict[str, float]:
         """For the metrics, per token and per byte."""
+        found = {"loss": self.loss, "se": self.se, "tokens": self.tokens, "bytes": self.bytes}
+        if not self.bytes:
+            return found
         tokens_per_byte = self.tokens / self.bytes
-        return {
-            "loss": self.loss,
-            "se": self.se,
-            "tokens": self.tokens,
-            "bytes": self.bytes,
-            "loss_per_byte": self.loss * tokens_per_byte,
-            "se_per_byte": self.se * tokens_per_byte,
-        }
+        return found | {"loss_per_byte": self.loss * tokens_per_byte, "se_per_byte": self.se_per_byte}
 
 
 def software(run: Run) -> dict[str, str]:
@@ -101,6 +121,10 @@ class Trainer:
         self._heldout = {
             name: evaluation_windows(streams.heldout[name], run.shape.context, run.heldout_windows)
             for name in names
+        }
+        self._sizes = {
+            name: _window_bytes(targets, streams.token_bytes, name)
+            for name, (_, targets) in self._heldout.items()
         }
         self.optimiser = Optimiser(self.model, run.optimiser, run.lr, run.weight_decay, run.betas)
         self.reset()
@@ -181,9 +205,7 @@ class Trainer:
             windows = means.cpu().numpy()
             if not np.isfinite(windows).all():
                 raise Diverged(self.step, f"the loss on {name} is not a finite number")
-            error = float(windows.std(ddof=1) / math.sqrt(len(windows)))
-            # a token is a byte
-            found[name] = Evaluation(float(windows.mean()), error, inputs.size, inputs.size)
+            found[name] = Evaluation.of_windows(windows, inputs.size, self._sizes[name])
         return found
 
     def save(self, path: Path) -> None:
@@ -239,6 +261,16 @@ def _compiled(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Ten
     limits.recompile_limit = max(limits.recompile_limit, _COMPILED_SHAPES)
     limits.accumulated_recompile_limit = max(limits.accumulated_recompile_limit, _COMPILED_SHAPES)
     return torch.compile(loss, dynamic=False, fullgraph=True)
+
+
+def _window_bytes(
+    targets: NDArray[np.int64], token_bytes: dict[str, NDArray[np.float64] | None] | None, source: str
+) -> NDArray[np.float64] | None:
+    """Bytes that the targets of each window are."""
+    if token_bytes is None:
+        return np.full(len(targets), float(targets.shape[1]))
+    table = token_bytes[source]
+    return None if table is None else table[targets].sum(1)
 
 
 class Diverged(RuntimeError):

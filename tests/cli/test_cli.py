@@ -59,7 +59,8 @@ def test_help_loads_nothing_heavy() -> None:
         "reproduce",
         "plot",
         "corpus list",
-        "corpus get",
+        "corpus build",
+        "corpus stats",
     ],
 )
 def test_every_command_has_help_with_an_example(cli: Cli, command: str) -> None:
@@ -125,7 +126,7 @@ REFUSED = [
     (("plot", "schedule", "{dir}"), 2, "is a folder without a study.toml; give a study file or its folder"),
     (("plot", "schedule", "fit.json"), 2, "the figure schedule is drawn from a schedule's text or a study"),
     (("plot", "contours", "{table}", "--out", "x.bmp"), 2, "a picture ends in .png, .svg, .pdf"),
-    (("corpus", "get", "wikki"), 2, "text 'wikki' is not known; did you mean 'wiki'?"),
+    (("corpus", "build", "wikki"), 2, "text 'wikki' is not known; did you mean 'wiki'?"),
     (("sweep", "{dir}/none.toml"), 2, "none.toml: cannot be read"),
     (("status", "{dir}/none"), 2, "there is no such study file or folder"),
 ]
@@ -168,3 +169,34 @@ def test_corpus_list_names_sources_and_licences(cli: Cli) -> None:
     assert {row["source"] for row in found["sources"]} >= {"wiki", "books", "code", "python"}
     assert all(row["licence"] for row in found["sources"])
     assert set(found["mixes"]["small"]) <= {row["source"] for row in found["sources"]}
+
+
+def test_corpus_build_and_stats_of_ones_own_text(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALINGLAB_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(40)]
+    texts = [f"{n} " + " ".join(rng.choice(words, 80)) for n in range(50)]
+    path = tmp_path / "notes.jsonl"
+    path.write_text("\n".join(json.dumps({"body": text}) for text in [*texts, texts[0]]))
+    code, out, err = cli("corpus", "build", path, "--field", "body", "--tokens", "bpe-270", "--json")
+    assert (code, err) == (0, "")
+    built = json.loads(out)
+    assert built["tokens"]["vocab"] == 270
+    assert all(Path(each).exists() for each in built["files"]["notes"]["train"])
+    code, out, _ = cli("corpus", "stats", path, "--field", "body", "--tokens", "bpe-270", "--json")
+    found = json.loads(out)
+    assert found["fingerprint"] == built["fingerprint"]
+    (row,) = found["sources"]
+    assert (row["documents"], row["duplicates"], found["overlap"]) == (50, 1, 0)
+    assert (
+        row["bytes"] == sum(len(text.encode()) for text in texts) + 48
+    )  # a byte between documents, in each part
+    assert row["bytes_per_token"] == row["bytes"] / row["tokens"] > 1.1
+    code, out, _ = cli("corpus", "stats", path, "--field", "body", "--tokens", "bpe-270")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, err = cli("corpus", "build", path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "line 1: has no field 'text' (it has body); name its field of text with field = \"body\"" in err

@@ -3,16 +3,16 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scalinglab import corpus
-from scalinglab.corpus import MIXES, SOURCES, Source, _cache, documents, text_source
+from scalinglab.corpus import MIXES, SOURCES, Source, _cache, documents, encode, spool, text_source
 from scalinglab.corpus.build import shard_folder
 from scalinglab.errors import EnvironmentProblem, InputError
 
@@ -49,7 +49,9 @@ def test_streams_hold_every_document_once_with_a_zero_between(source: Source, ca
     steps = []
     built = corpus.build(source, progress=lambda *step: steps.append(step))
     assert built.names == ("tiny",)
-    assert steps == [("tinytext", 0, 2), ("tiny", 1, 2), ("tiny", 2, 2)]
+    assert list(dict.fromkeys(name for name, _, _ in steps)) == ["tinytext", "tiny: reading", "tiny: writing"]
+    assert all(0 <= done <= total for _, done, total in steps)
+    assert steps[-1][1] == steps[-1][2] == sum(len(text.encode()) for text in TEXTS)
     train, heldout = documents_of(built.train["tiny"]), documents_of(built.heldout["tiny"])
     assert sorted(train + heldout) == sorted(text.encode() for text in TEXTS)
     assert all(documents.hash_rank(document) < 0.2 for document in heldout)
@@ -72,7 +74,7 @@ def test_streams_hold_every_document_once_with_a_zero_between(source: Source, ca
 def test_opening_reads_no_archive_and_builds_nothing(source: Source, cache: Path, monkeypatch) -> None:
     first = corpus.build(source)
     (cache / "archives" / source.archive.filename).unlink()  # type: ignore[union-attr]
-    monkeypatch.setattr(documents, "split_heldout", None)
+    monkeypatch.setattr(spool, "collect", None)
     again = corpus.build(source)
     assert again.fingerprint == first.fingerprint
     assert bytes(again.train["tiny"]) == bytes(first.train["tiny"])
@@ -81,18 +83,18 @@ def test_opening_reads_no_archive_and_builds_nothing(source: Source, cache: Path
 def test_fingerprint_follows_bytes_and_not_places(
     source: Source, cache: Path, tmp_path: Path, own_texts
 ) -> None:
-    first = corpus.build([source, own_texts])
+    first = corpus.build([source, text_source(own_texts, heldout_share=0.2)])
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "archives").mkdir(parents=True)
     name = source.archive.filename  # type: ignore[union-attr]
     (elsewhere / "archives" / name).write_bytes((cache / "archives" / name).read_bytes())
     moved = own_texts.rename(tmp_path / "moved")
-    again = corpus.build([text_source(moved, name="my_texts"), source], elsewhere)
+    again = corpus.build([text_source(moved, "my_texts", 0.2), source], elsewhere)
     assert again.fingerprint == first.fingerprint
     assert again.names == ("my_texts", "tiny")
     assert corpus.build(source).fingerprint != first.fingerprint
     (moved / "0.txt").write_text(TEXTS[0] + "One more sentence.", encoding="utf-8")
-    changed = corpus.build([text_source(moved, name="my_texts"), source], elsewhere)
+    changed = corpus.build([text_source(moved, "my_texts", 0.2), source], elsewhere)
     assert changed.fingerprint != first.fingerprint
 
 
@@ -114,31 +116,64 @@ def test_a_damaged_shard_is_built_anew(source: Source, cache: Path, damage: str)
     assert list((cache / "shards").iterdir()) == [folder]
 
 
-def test_an_interrupted_build_leaves_nothing(source: Source, cache: Path, monkeypatch) -> None:
-    real, flushed = _cache.flush, []
+def test_a_build_goes_on_wherever_it_was_interrupted(source: Source, cache: Path, monkeypatch) -> None:
+    """A kill at every place where the state is kept, before and after it is written; and 40 documents read once."""
+    shutil.copytree(cache / "archives", cache / "other" / "archives")
+    whole = corpus.build(source, cache / "other")
+    monkeypatch.setattr(spool, "block_bytes", 1000)
+    monkeypatch.setattr(encode, "read_bytes", 900)
+    monkeypatch.setattr(encode, "blocks_kept", 2)
+    real = _cache.write_state
+    calls, interrupted = 0, 0
 
-    def interrupt(path: Path) -> None:
-        flushed.append(path)
-        if len(flushed) == 2:
+    def kill(path: Path, state: dict) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
             raise KeyboardInterrupt
-        real(path)
+        real(path, state)
+        if interrupted % 2:
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(_cache, "flush", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        corpus.build(source)
-    assert list((cache / "shards").iterdir()) == []
-    monkeypatch.setattr(_cache, "flush", real)
-    assert corpus.build(source).names == ("tiny",)
+    monkeypatch.setattr(_cache, "write_state", kill)
+    read = []
+    monkeypatch.setattr(spool, "_spool", lambda *a, real=spool._spool: read.append(a[0]) or real(*a))
+    for _ in range(100):
+        calls = 0
+        try:
+            built = corpus.build(source, tokens="bpe-280")
+            break
+        except KeyboardInterrupt:
+            interrupted += 1
+    monkeypatch.setattr(_cache, "write_state", real)
+    assert interrupted > 10
+    assert bytes(built.train["tiny"].tobytes()) != bytes(whole.train["tiny"])  # tokens, not bytes
+    assert bytes(corpus.build(source).train["tiny"]) == bytes(whole.train["tiny"])
+    assert built.manifests["tiny"]["dropped"] == whole.manifests["tiny"]["dropped"]
+    assert len(read) <= len(TEXTS) + interrupted * 6  # a block of 1,000 bytes is six documents at most
+    once = corpus.build(source, cache / "other", tokens="bpe-280")
+    assert once.fingerprint == built.fingerprint
+    assert not list((cache / "shards").glob(".part-*")) + list((cache / "tokens").glob(".part-*"))
 
 
-def test_what_a_killed_process_left_is_cleared_after_a_day(source: Source, cache: Path) -> None:
-    old, young = cache / "shards" / ".new-old", cache / "shards" / ".new-young"
-    for folder in (old, young):
-        folder.mkdir(parents=True)
-    two_days_ago = time.time() - 48 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
-    corpus.build(source)
-    assert (old.exists(), young.exists()) == (False, True)
+def test_a_killed_process_loses_a_block_at_most(own_texts: Path, cache: Path) -> None:
+    whole = corpus.build(own_texts, cache / "other")
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from scalinglab import corpus\n"
+        "from scalinglab.corpus import spool\n"
+        "spool.block_bytes = 1000\n"
+        "def progress(name, done, total):\n"
+        "    if name.endswith(sys.argv[2]) and done > total / 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "corpus.build(pathlib.Path(sys.argv[1]), progress=progress)\n"
+    )
+    for step in ("reading", "writing"):
+        ended = subprocess.run([sys.executable, "-c", program, str(own_texts), step])
+        assert ended.returncode == -9
+        (state,) = (cache / "shards").glob(f".part-*/{'spool' if step == 'reading' else 'write'}.json")
+        assert json.loads(state.read_text())["text" if step == "reading" else "place"] > 0
+    assert corpus.build(own_texts).fingerprint == whole.fingerprint
 
 
 def test_a_full_disk_is_one_sentence(source: Source, cache: Path, monkeypatch) -> None:
@@ -148,7 +183,9 @@ def test_a_full_disk_is_one_sentence(source: Source, cache: Path, monkeypatch) -
     monkeypatch.setattr(_cache, "flush", full)
     with pytest.raises(EnvironmentProblem, match=r"no disk space left for .*shards: free about 100 MB"):
         corpus.build(source)
-    assert list((cache / "shards").iterdir()) == []
+    monkeypatch.undo()
+    assert corpus.build(source, cache).names == ("tiny",)
+    assert list((cache / "shards").iterdir()) == [shard_folder(source, cache)]
 
 
 def test_processes_building_at_once_agree(own_texts: Path, cache: Path) -> None:
@@ -172,22 +209,6 @@ def test_processes_building_at_once_agree(own_texts: Path, cache: Path) -> None:
     assert len(list((cache / "shards").iterdir())) == 1
 
 
-def test_second_process_takes_the_first_ones_shard(source: Source, cache: Path, monkeypatch) -> None:
-    real = documents.split_heldout
-    inner: list[corpus.Corpus] = []
-
-    def slow(texts, share):  # another process finishes while this one is at work
-        monkeypatch.setattr(documents, "split_heldout", real)
-        inner.append(corpus.build(source))
-        return real(texts, share)
-
-    monkeypatch.setattr(documents, "split_heldout", slow)
-    outer = corpus.build(source)
-    assert outer.fingerprint == inner[0].fingerprint
-    assert outer.manifests == inner[0].manifests
-    assert list((cache / "shards").iterdir()) == [shard_folder(source)]
-
-
 def test_own_texts(own_texts: Path, cache: Path) -> None:
     built = corpus.build([own_texts])
     every = documents_of(built.train["my_texts"]) + documents_of(built.heldout["my_texts"])
@@ -203,7 +224,7 @@ def test_own_text_that_cannot_be_used(tmp_path: Path, cache: Path, own_texts: Pa
     latin = tmp_path / "latin"
     latin.mkdir()
     (latin / "1.txt").write_bytes("caf\xe9".encode("latin-1"))
-    with pytest.raises(InputError, match=r"1\.txt: byte 3 is not UTF-8"):
+    with pytest.raises(InputError, match=r"1\.txt, line 1: byte 3 is not UTF-8"):
         corpus.build(latin)
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         text_source(tmp_path / "nowhere")
