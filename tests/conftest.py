@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.sweep import Outcome, Task
 from scalinglab.sweep.engine import Watch
 
@@ -99,7 +100,7 @@ class InProcess:
         self,
         todo: Sequence[Task],
         folder: Path,
-        streams: Mapping[str, tuple[Path, Path]],
+        streams: Mapping[str, SourceFiles],
         workers: int = 1,
         watch: Watch = lambda event: None,
         save_every: float = 30.0,
@@ -111,9 +112,7 @@ class InProcess:
         from scalinglab.training import Streams
 
         torch.set_num_threads(1)
-        text = Streams(
-            *({name: np.memmap(files[i], np.uint8, "r") for name, files in streams.items()} for i in (0, 1))
-        )
+        text = Streams(*open_files(streams))
         outcome, records, left_out = Outcome(), 0, set()
 
         def tell(event: tuple[Any, ...]) -> None:

@@ -194,7 +194,7 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
 
 
 def _status_table(title: str, rows: list[dict[str, Any]]) -> "Table":
-    shown = table(title, "run", "tokens", "of", "state", "tokens/s", "held-out loss")
+    shown = table(title, "run", "tokens", "of", "state", "tokens/s", "loss", caption="Loss: held out.")
     for row in rows:
         kind = {"trunk": "trunk", "full": "whole", "branch": "  decay"}[row["kind"]]
         recipe = f", {row['recipe']}" if row["recipe"] else ""

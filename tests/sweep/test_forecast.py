@@ -98,7 +98,9 @@ def test_the_time_of_a_sweep_lies_between_its_bounds(grid: Path) -> None:
     assert all(one >= other for one, other in itertools.pairwise(times))
 
 
-def test_what_stands_is_not_counted_again_and_speeds_are_kept(tiny_study: Path, tmp_path: Path) -> None:
+def test_what_stands_is_not_counted_again_and_speeds_are_kept(
+    tiny_study: Path, tmp_path: Path, in_process: object
+) -> None:
     from scalinglab.sweep import prepare, run
 
     folder = StudyFolder(tmp_path / "runs")
