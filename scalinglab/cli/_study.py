@@ -39,8 +39,8 @@ def run_study(
     console.quiet = as_json
     try:
         with steps("Corpus") as progress:
-            prepared = prepare(study, out, progress)
-        for sentence in prepared.texts.notes:
+            prepared = prepare(study, out, progress, workers)
+        for sentence in (*prepared.texts.notes, *prepared.notes):
             note(sentence)
         if prepared.todo:
             already = len(prepared.tasks) - len(prepared.todo)

@@ -163,8 +163,13 @@ def _weights(given: Any) -> Weights:
     return tuple((name, weight) for name, weight in given)
 
 
-def root_run(study: Study, planned: Trunk | Scratch, data: str, weights: Weights) -> Run:
-    """The definition of a planned trunk, or of a run from scratch, on a given corpus."""
+def root_run(
+    study: Study, planned: Trunk | Scratch, data: str, weights: Weights, compiled: bool | None = None
+) -> Run:
+    """The definition of a planned trunk, or of a run from scratch, on a given corpus.
+
+    compiled: what was chosen where the study leaves it open.
+    """
     settings, model = study.training, study.model
     return Run(
         kind="trunk" if isinstance(planned, Trunk) else "full",
@@ -184,6 +189,6 @@ def root_run(study: Study, planned: Trunk | Scratch, data: str, weights: Weights
         ramp=planned.batches.ramp,
         scaling=Scaling(model.scale_emb, model.scale_depth, model.init_std, model.embedding_as),
         optimiser=settings.optimiser,
-        compiled=settings.compile,
+        compiled=settings.compile is True if compiled is None else compiled,
         precision=settings.precision,
     )

@@ -93,8 +93,8 @@ class Training(_Section):
     """Largest norm of the gradient over all parameters."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of matrix products; everything else is fp32."""
-    compile: bool = False
-    """Compile each size before it trains: faster from long runs on, and other bits than uncompiled."""
+    compile: bool | Literal["auto"] = False
+    """Compile each size before it trains: other bits than uncompiled. auto: where it gains more time than it takes."""
 
 
 class _Decay(_Section):

@@ -207,6 +207,10 @@ class StudyFolder:
         return self.path / "tokenizer.json"
 
     @property
+    def compiled_path(self) -> Path:
+        return self.path / "compiled.json"
+
+    @property
     def table_path(self) -> Path:
         return self.path / "table.csv"
 

@@ -2,11 +2,12 @@
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scalinglab.ladder import Cost, Study, memory_bytes, state_bytes, total
 from scalinglab.ladder.definition import Run
 from scalinglab.records.store import StudyFolder
+from scalinglab.sweep.compiling import compiled_sizes, compiler
 from scalinglab.sweep.graph import PlannedTrunk, Task, outstanding, planned_trunks, tasks, urgency
 from scalinglab.sweep.ledger import study_costs
 from scalinglab.sweep.text import source_names, text_weights
@@ -67,8 +68,8 @@ def forecast(study: Study, folder: StudyFolder, known: Throughput, workers: int 
     folder: where it will run; what stands there is not counted in the time. known: this machine's speeds. Raises
     StudyConflict when the folder holds runs that the study does not ask for.
     """
-    trunks = _planned(study, folder)
     crew = workers or cores()
+    trunks = _planned(study, folder, known, crew)
     every = tasks(trunks)
     begun = folder.study_path.exists()
     todo = outstanding(every, folder) if begun else every
@@ -114,16 +115,21 @@ def forecast(study: Study, folder: StudyFolder, known: Throughput, workers: int 
 
 
 def timed_runs(study: Study, folder: StudyFolder) -> list[Run]:
-    """One run of each size and batch, to measure its speed."""
-    return list({_alike(trunk.run): trunk.run for trunk in _planned(study, folder)}.values())
+    """One run of each size and batch, to measure its speed; compiled too where the study leaves that open."""
+    planned = _planned(study, folder, Throughput({}, ""), 1)
+    runs = list({_alike(trunk.run): trunk.run for trunk in planned}.values())
+    if study.training.compile == "auto" and compiler() is not None:
+        return [replace(run, compiled=compiled) for run in runs for compiled in (False, True)]
+    return runs
 
 
-def _planned(study: Study, folder: StudyFolder) -> list[PlannedTrunk]:
+def _planned(study: Study, folder: StudyFolder, known: Throughput, workers: int) -> list[PlannedTrunk]:
     if folder.study_path.exists() and folder.data_path.exists():
         from scalinglab.sweep.study_run import begun
 
         return begun(study, folder)
-    return planned_trunks(study, "not opened", text_weights(study, source_names(study)))
+    compiled, _ = compiled_sizes(study, folder, known, workers)
+    return planned_trunks(study, "not opened", text_weights(study, source_names(study)), compiled)
 
 
 def _alike(run: Run) -> tuple[str, int]:

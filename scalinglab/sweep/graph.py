@@ -1,6 +1,6 @@
 """A study as a graph of tasks: trunk segment -> next segment, trunk segment -> branch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,10 +73,15 @@ class PlannedTrunk:
         return [self.run, *self.branches]
 
 
-def planned_trunks(study: Study, data: str, weights: Weights) -> list[PlannedTrunk]:
+def planned_trunks(
+    study: Study, data: str, weights: Weights, compiled: Mapping[str, bool] | None = None
+) -> list[PlannedTrunk]:
     """Every trunk of a study, then what it trains from scratch, each run identified by its content."""
     roots: list[Trunk | Scratch] = [*plan(study), *plan_full(study)]
-    return [PlannedTrunk(root, root_run(study, root, data, weights)) for root in roots]
+    return [
+        PlannedTrunk(root, root_run(study, root, data, weights, (compiled or {}).get(root.shape.name)))
+        for root in roots
+    ]
 
 
 def tasks(trunks: Iterable[PlannedTrunk]) -> list[Task]:

@@ -15,6 +15,7 @@ from scalinglab.records.files import write_atomic, write_json
 from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
+from scalinglab.sweep.compiling import compiled_sizes
 from scalinglab.sweep.engine import SAVE_EVERY, Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
 from scalinglab.sweep.ledger import study_costs, trained_costs
@@ -35,6 +36,9 @@ class Prepared:
     trunks: list[PlannedTrunk]
     tasks: list[Task]
     todo: list[Task]
+    compiled: dict[str, bool] = field(default_factory=dict)
+    """Size -> whether it is compiled."""
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -50,7 +54,9 @@ class Swept:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(study_path: Path, out: Path, progress: Progress | None = None) -> Prepared:
+def prepare(
+    study_path: Path, out: Path, progress: Progress | None = None, workers: int | None = None
+) -> Prepared:
     """Read the study, get its text and list what is still to be trained. Trains nothing.
 
     Branches that `fork` began and did not end belong to it. Raises StudyConflict when `out` holds runs that the study
@@ -61,11 +67,12 @@ def prepare(study_path: Path, out: Path, progress: Progress | None = None) -> Pr
     check_maths(folder)
     check_data(study, folder)
     texts = study_text(study, study_path, folder, progress)
-    trunks = planned_trunks(study, texts.fingerprint, text_weights(study, texts.names))
+    compiled, notes = compiled_sizes(study, folder, throughput.stored(), workers or cores())
+    trunks = planned_trunks(study, texts.fingerprint, text_weights(study, texts.names), compiled)
     ids = [run.id for trunk in trunks for run in trunk.runs]
     check_runs(study, ids, folder)
     all_tasks = [*tasks(trunks), *forked(folder, ids)]
-    return Prepared(study, folder, texts, trunks, all_tasks, outstanding(all_tasks, folder))
+    return Prepared(study, folder, texts, trunks, all_tasks, outstanding(all_tasks, folder), compiled, notes)
 
 
 def run(
@@ -89,7 +96,7 @@ def run(
             # another process may have been here since `prepare`
             check_runs(prepared.study, planned, folder)
             check_text(texts.fingerprint, folder)
-            _write_study(folder, study_path, texts)
+            _write_study(folder, study_path, prepared)
             # what `fork` is training at the moment it will finish itself
             begun_elsewhere = {
                 task.id
@@ -115,15 +122,18 @@ def run(
         [*costs, total(costs)],
         [*spent, total(spent)],
         outcome,
-        [*texts.notes, *derived.notes, *_repeats(derived.table)],
+        [*texts.notes, *prepared.notes, *derived.notes, *_repeats(derived.table)],
     )
 
 
-def _write_study(folder: StudyFolder, study_path: Path, texts: corpus.Corpus) -> None:
-    """The definition as the user wrote it, and which text it means."""
+def _write_study(folder: StudyFolder, study_path: Path, prepared: Prepared) -> None:
+    """The definition as the user wrote it, which text it means, and what was chosen for it."""
+    texts = prepared.texts
     written = study_path.read_text("utf-8")
     if _written(folder) != written:
         write_atomic(folder.study_path, written)
+    if prepared.study.training.compile == "auto":
+        write_json(folder.compiled_path, prepared.compiled)
     if not folder.data_path.exists():
         if texts.tokens.file is not None:
             write_atomic(folder.tokenizer_path, texts.tokens.file.read_bytes())
@@ -163,7 +173,8 @@ def begun(study: Study, folder: StudyFolder) -> list[PlannedTrunk]:
     check_data(study, folder)
     data = read_json(folder.data_path)
     weights = text_weights(study, [row["source"] for row in data["sources"]])
-    trunks = planned_trunks(study, data["fingerprint"], weights)
+    compiled, _ = compiled_sizes(study, folder, throughput.stored(), cores())
+    trunks = planned_trunks(study, data["fingerprint"], weights, compiled)
     check_runs(study, [run.id for trunk in trunks for run in trunk.runs], folder)
     return trunks
 

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Rate:
     seconds_per_step: float
     source: str
     """measured, interpolated or extrapolated."""
+    compile_seconds: float = 0.0
+    """Of compiled code: what a worker waits for it once; of another shape, the longest seen on this machine."""
 
 
 class Throughput:
@@ -51,7 +53,7 @@ class Throughput:
         """
         own = self.entries.get(_key(shape, batch_tokens, compiled))
         if own is not None:
-            return Rate(float(own["seconds"]), "measured")
+            return Rate(float(own["seconds"]), "measured", float(own.get("compile", 0.0)))
         known = sorted(
             (math.log(each["cost"]), math.log(each["cost"] / each["seconds"]))
             for each in self.entries.values()
@@ -59,6 +61,8 @@ class Throughput:
         )
         if not known:
             return None
+        alike = [each for each in self.entries.values() if bool(each["compiled"]) == compiled]
+        waits = max(float(each.get("compile", 0.0)) for each in alike)
         cost = step_cost(shape, batch_tokens)
         at = math.log(cost)
         below = max((each for each in known if each[0] <= at), default=None)
@@ -66,9 +70,9 @@ class Throughput:
         if below is None or above is None:
             nearest = below or above
             assert nearest is not None
-            return Rate(cost / math.exp(nearest[1]), "extrapolated")
+            return Rate(cost / math.exp(nearest[1]), "extrapolated", waits)
         share = 0.0 if above[0] == below[0] else (at - below[0]) / (above[0] - below[0])
-        return Rate(cost / math.exp(below[1] + share * (above[1] - below[1])), "interpolated")
+        return Rate(cost / math.exp(below[1] + share * (above[1] - below[1])), "interpolated", waits)
 
 
 def stored(cache: str | Path | None = None) -> Throughput:
@@ -82,8 +86,15 @@ def stored(cache: str | Path | None = None) -> Throughput:
     return Throughput(entries, name)
 
 
-def store(measured: Iterable[tuple[Shape, int, bool, float]], cache: str | Path | None = None) -> None:
-    """Keep (shape, batch in tokens, compiled, seconds an update); newer ones replace older ones."""
+def store(
+    measured: Iterable[tuple[Shape, int, bool, float]],
+    cache: str | Path | None = None,
+    compile_seconds: Sequence[float] = (),
+) -> None:
+    """Keep (shape, batch in tokens, compiled, seconds an update); newer ones replace older ones.
+
+    compile_seconds: of each in order, where they were measured.
+    """
     path = cache_folder(cache) / _FILE
     try:
         everything = json.loads(path.read_text("utf-8"))
@@ -91,10 +102,13 @@ def store(measured: Iterable[tuple[Shape, int, bool, float]], cache: str | Path 
         everything = {}
     if not isinstance(everything, dict):
         everything = {}
-    own = dict(stored(cache).entries)
-    for shape, batch, compiled, seconds in measured:
-        cost = step_cost(shape, batch)
-        own[_key(shape, batch, compiled)] = {"cost": cost, "seconds": seconds, "compiled": compiled}
+    own: dict[str, Any] = dict(stored(cache).entries)
+    for i, (shape, batch, compiled, seconds) in enumerate(measured):
+        key = _key(shape, batch, compiled)
+        entry = {"cost": step_cost(shape, batch), "seconds": seconds, "compiled": compiled}
+        if i < len(compile_seconds):
+            entry["compile"] = compile_seconds[i]
+        own[key] = own.get(key, {}) | entry
     write_json(path, everything | {processor(): own})
 
 

@@ -44,12 +44,15 @@ def time_runs(
             process.stdin.write(json.dumps(named))
             process.stdin.close()
         seconds: list[list[float]] = []
+        waits: list[float] = []
         for done, run in enumerate(runs):
             progress(run.shape.name, done, len(runs))
             lines = [process.stdout.readline() for process in crew if process.stdout is not None]
             if not all(lines):
                 raise EnvironmentProblem("a process that measures the speed ended early (see above)")
-            seconds.append([float(line) for line in lines])
+            both = [json.loads(line) for line in lines]
+            seconds.append([each[0] for each in both])
+            waits.append(statistics.median(each[1] for each in both))
         progress("", len(runs), len(runs))
     finally:
         for process in crew:
@@ -58,13 +61,16 @@ def time_runs(
             if process.stdout is not None:
                 process.stdout.close()
     throughput.store(
-        (run.shape, run.batch_tokens, run.compiled, statistics.median(each))
-        for run, each in zip(runs, seconds, strict=True)
+        [
+            (run.shape, run.batch_tokens, run.compiled, statistics.median(each))
+            for run, each in zip(runs, seconds, strict=True)
+        ],
+        compile_seconds=waits,
     )
 
 
-def seconds_per_step(run: Run) -> float:
-    """Median seconds of an update on random tokens, in this process."""
+def seconds_per_step(run: Run) -> tuple[float, float]:
+    """Median seconds of an update on random tokens, in this process, and what the first took longer: compiling."""
     import numpy as np
     import torch
 
@@ -74,6 +80,9 @@ def seconds_per_step(run: Run) -> float:
     text = np.random.default_rng(0).integers(0, run.shape.vocab, 50 * run.shape.context + 1, dtype=np.uint32)
     names = [name for name, _ in run.weights]
     trainer = Trainer(run, Streams(dict.fromkeys(names, text), dict.fromkeys(names, text)))
+    began = time.perf_counter()
+    trainer.train(1, lambda record: None)
+    first = time.perf_counter() - began
     trainer.train(_WARM, lambda record: None)
     took: list[float] = []
     until = time.perf_counter() + _SECONDS
@@ -81,11 +90,12 @@ def seconds_per_step(run: Run) -> float:
         began = time.perf_counter()
         trainer.train(trainer.step + 1, lambda record: None)
         took.append(time.perf_counter() - began)
-    return statistics.median(took)
+    each = statistics.median(took)
+    return each, max(0.0, first - each) if run.compiled else 0.0
 
 
 def main() -> None:
-    """Definitions of runs on stdin (JSON), seconds an update on stdout, a line each."""
+    """Definitions of runs on stdin (JSON), [seconds an update, seconds to compile] on stdout, a line each."""
     given: list[dict[str, Any]] = json.load(sys.stdin)
     for each in given:
-        print(seconds_per_step(run_of(each["definition"], each["size"])), flush=True)
+        print(json.dumps(seconds_per_step(run_of(each["definition"], each["size"]))), flush=True)
