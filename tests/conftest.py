@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from scalinglab.sweep import Outcome, Task
-from scalinglab.sweep.engine import Watch
+from scalinglab.sweep.schedule_tasks import Watch
 
 
 @pytest.fixture(scope="session")
@@ -100,9 +100,10 @@ class InProcess:
         todo: Sequence[Task],
         folder: Path,
         streams: Mapping[str, tuple[Path, Path]],
-        workers: int = 1,
+        workers: int | None = 1,
         watch: Watch = lambda event: None,
         save_every: float = 30.0,
+        *placement: object,
     ) -> Outcome:
         import torch
 
