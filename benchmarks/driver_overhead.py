@@ -20,7 +20,7 @@ import torch
 from scalinglab.ladder import WSD, named_shape
 from scalinglab.ladder.definition import Run
 from scalinglab.records.store import MetricsLog
-from scalinglab.sweep.engine import SAVE_EVERY
+from scalinglab.sweep.local_engine import SAVE_EVERY
 from scalinglab.sweep.throughput import processor
 from scalinglab.training import Streams, Trainer
 

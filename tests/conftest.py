@@ -12,7 +12,7 @@ import pytest
 
 from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.sweep import Outcome, Task
-from scalinglab.sweep.engine import Watch
+from scalinglab.sweep.schedule_tasks import Watch
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +101,10 @@ class InProcess:
         todo: Sequence[Task],
         folder: Path,
         streams: Mapping[str, SourceFiles],
-        workers: int = 1,
+        workers: int | None = 1,
         watch: Watch = lambda event: None,
         save_every: float = 30.0,
+        *placement: object,
     ) -> Outcome:
         import torch
 

@@ -32,6 +32,8 @@ def run_study(
     as_json: bool,
     save_every: float,
     mirrors: list[str],
+    processes_per_task: int = 1,
+    device: str | None = None,
 ) -> bool:
     """Corpus, runs, table, fits, figures, summary. True when it was interrupted."""
     began = time.monotonic()
@@ -58,7 +60,7 @@ def run_study(
                 progress_bars(event)
                 pass_on()
 
-            swept = run(prepared, study, workers, watch, save_every)
+            swept = run(prepared, study, workers, watch, save_every, processes_per_task, device)
         if swept.outcome.stopped:
             say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
             return True

@@ -13,8 +13,9 @@ from scalinglab.ladder.plan import Changes
 from scalinglab.records.derive import derive_table
 from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 from scalinglab.sweep.agreement import check_maths
-from scalinglab.sweep.engine import Outcome, Watch, run_tasks
 from scalinglab.sweep.graph import Task, fork_task
+from scalinglab.sweep.local_engine import run_tasks
+from scalinglab.sweep.schedule_tasks import Outcome, Watch
 from scalinglab.sweep.text import begun_text
 
 State = Literal["waiting", "running", "stopped", "diverged", "done"]

@@ -16,9 +16,11 @@ from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
 from scalinglab.sweep.compiling import compiled_sizes
-from scalinglab.sweep.engine import SAVE_EVERY, Outcome, Watch, run_tasks
+from scalinglab.sweep.devices import visible_devices
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
 from scalinglab.sweep.ledger import study_costs, trained_costs
+from scalinglab.sweep.local_engine import SAVE_EVERY, check_shares, run_tasks
+from scalinglab.sweep.schedule_tasks import Outcome, Watch
 from scalinglab.sweep.text import Progress, study_text, text_weights
 from scalinglab.sweep.throughput import cores
 
@@ -81,14 +83,18 @@ def run(
     workers: int | None = None,
     watch: Watch | None = None,
     save_every: float = SAVE_EVERY,
+    processes_per_task: int = 1,
+    device: str | None = None,
 ) -> Swept:
     """Train what is missing and derive the table. A second call finds nothing to do.
 
     save_every: seconds between rolling checkpoints of every worker, which bound what a kill can cost.
+    workers, processes_per_task, device: as `run_tasks` takes them, and refuses them.
     """
     folder, texts, outcome = prepared.folder, prepared.texts, Outcome()
     planned = [run.id for trunk in prepared.trunks for run in trunk.runs]
     if prepared.todo:
+        check_shares(prepared.todo, processes_per_task)  # before anything is written
         _disk(prepared)
     with folder.locked():
         folder.sweep_up()
@@ -108,12 +114,17 @@ def run(
                 todo,
                 folder.path,
                 texts.files,
-                workers or cores(),
+                workers,
                 watch or (lambda event: None),
                 save_every,
+                processes_per_task,
+                device,
             )
             done = set(outcome.done)
-            throughput.store(throughput.of_tasks((task for task in todo if task.id in done), folder))
+            if processes_per_task == 1 and (
+                device == "cpu" or not visible_devices()
+            ):  # speeds are of one core
+                throughput.store(throughput.of_tasks((task for task in todo if task.id in done), folder))
         derived = derive_table(folder, write=not outcome.stopped)
     costs, spent = study_costs(prepared.trunks), trained_costs(prepared.trunks, folder)
     return Swept(

@@ -25,7 +25,7 @@ def time_runs(
 
     Raises EnvironmentProblem when a process fails.
     """
-    from scalinglab.sweep.engine import SINGLE_THREAD
+    from scalinglab.sweep.local_engine import SINGLE_THREAD
 
     named = [{"size": run.shape.name, "definition": run.definition()} for run in runs]
     crew = [

@@ -1,10 +1,13 @@
-"""One worker: a single-thread process that does one task after another.
+"""One worker: a single-thread process that does one task after another, alone or as one of a team.
 
 It is sent (folder, streams, seconds between rolling checkpoints), then tasks, or STOP, and ends when the pipe does.
 It answers in tuples whose first entry names the event:
 ("ready", process id), ("progress", task id, step, loss), ("done", task id), ("stopped", task id),
 ("diverged", task id, step), ("failed", task id, sentence), ("unable", task id, sentence) where the
 machine lacks something that no other task will find either.
+
+Of a team, every process is sent the same tasks and trains its part of each; the first alone is sent STOP, writes and
+tells. The others are silent unless they fail. A process of a team that fails ends: its partners may be anywhere.
 """
 
 import os
@@ -14,6 +17,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,7 +33,19 @@ STOP = "stop"
 """Sent by the parent: save where you are and take no further task."""
 
 
-def work(pipe: Connection) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a worker computes, and its rank in a team of `size`."""
+
+    device: str = "cpu"
+    """As torch names it; a GPU only if torch has one here."""
+    rank: int = 0
+    size: int = 1
+    meeting: str = ""
+    """The file by which a team finds itself."""
+
+
+def work(pipe: Connection, place: Place = Place()) -> None:
     """Take tasks off the pipe until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     folder: Path
@@ -41,9 +58,12 @@ def work(pipe: Connection) -> None:
     from scalinglab.training import Streams
 
     torch.set_num_threads(1)
+    device = _join(place)
     text = Streams(*open_files(streams))
 
     def should_stop() -> bool:
+        if place.rank:
+            return False  # the first one's answer counts
         try:
             return pipe.poll() and pipe.recv() == STOP
         except (EOFError, OSError):
@@ -57,6 +77,10 @@ def work(pipe: Connection) -> None:
         except OSError:
             os._exit(1)
 
+    def tell_first(event: tuple[object, ...]) -> None:
+        if place.rank == 0:
+            tell(event)
+
     tell(("ready", os.getpid()))
     while True:
         try:
@@ -66,13 +90,34 @@ def work(pipe: Connection) -> None:
         if not isinstance(task, Task):
             return
         try:
-            tell(perform(task, store, text, save_every, tell, should_stop))
+            tell_first(perform(task, store, text, save_every, tell_first, should_stop, device, place.rank))
+            continue
         except EnvironmentProblem as error:
             tell(("unable", task.id, str(error)))
         except InputError as error:
             tell(("failed", task.id, str(error)))
         except Exception:
             tell(("failed", task.id, traceback.format_exc()))
+        if place.size > 1:
+            os._exit(1)  # without the farewells of a group that hangs
+
+
+def _join(place: Place) -> str:
+    """Become one of the team. Returns the device to compute on."""
+    import torch
+    import torch.distributed as dist
+
+    on_gpu = place.device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(place.device)
+    if place.size > 1:
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            init_method=f"file://{place.meeting}",
+            rank=place.rank,
+            world_size=place.size,
+        )
+    return place.device if on_gpu else "cpu"
 
 
 def _end_with(parent: int) -> None:
@@ -96,17 +141,22 @@ def perform(
     save_every: float,
     tell: Callable[[tuple[object, ...]], None],
     should_stop: Callable[[], bool],
+    device: str = "cpu",
+    rank: int = 0,
 ) -> tuple[object, ...]:
     """Train a task to its end, or to where it is stopped, and say which.
 
     The measurement is written last: a task without it is done again, from its rolling checkpoint
-    where there is one. Raises InputError when another process is training the run.
+    where there is one. In a team every process makes this call, and only that of rank 0 changes files. Raises
+    InputError when another process is training the run.
     """
     folder = store.run(task.run.id)
+    if rank:
+        return _train(task, store, folder, text, save_every, tell, should_stop, device)
     with folder.locked():
         folder.create(manifest(task))
         folder.sweep_up()
-        return _train(task, store, folder, text, save_every, tell, should_stop)
+        return _train(task, store, folder, text, save_every, tell, should_stop, device)
 
 
 def _train(
@@ -117,50 +167,80 @@ def _train(
     save_every: float,
     tell: Callable[[tuple[object, ...]], None],
     should_stop: Callable[[], bool],
+    device: str,
 ) -> tuple[object, ...]:
     from scalinglab.training import Diverged, Trainer, software
 
-    trainer = Trainer(task.run, text)
+    trainer = Trainer(task.run, text, device)
+    world, first = trainer.world, trainer.world.rank == 0
+    if not first:
+        world.wait()  # what is damaged has been removed by then
     _load(trainer, task, store, folder)
+    if first:
+        world.wait()
     before = folder.read_metrics().train
     watch = LossWatch(task.run.shape.vocab)
     for step in sorted(step for step in before if step <= trainer.step):
         watch.spiked(step, before[step]["loss"])
     saved = time.monotonic()
 
-    with folder.open_log() as log:
-        log.append("begin", {"step": trainer.step, **software(task.run)})
+    with ExitStack() as stack:
+        log = stack.enter_context(folder.open_log()) if first else None
+
+        def note(kind: str, entry: dict[str, Any]) -> None:
+            if log is not None:
+                log.append(kind, entry)
+
+        def flush() -> None:
+            if log is not None:
+                log.flush()
 
         def record(entry: dict[str, float]) -> None:
-            log.append("train", entry)
+            note("train", entry)
             tell(("progress", task.id, entry["step"], entry["loss"]))
             if watch.spiked(int(entry["step"]), entry["loss"]):
                 raise Diverged(watch.since, watch.reason)
 
         def pause() -> bool:
             nonlocal saved
-            stop = should_stop()
-            if stop or time.monotonic() - saved >= save_every:
-                log.flush()
+            stop = world.agreed(should_stop())
+            # clocks differ, and all have to save together
+            if world.agreed(stop or time.monotonic() - saved >= save_every):
+                flush()
                 trainer.save(folder.resume_path)
                 saved = time.monotonic()
             return stop
 
+        note("begin", {"step": trainer.step, **software(task.run), **_where(trainer)})
         try:
             finished = trainer.train(task.end, record, pause)
             if not finished:
                 return ("stopped", task.id)
             sets = trainer.evaluate()
         except Diverged as error:
-            log.append("diverged", {"step": error.step, "reason": error.reason})
-            log.flush()
-            folder.resume_path.unlink(missing_ok=True)
+            note("diverged", {"step": error.step, "reason": error.reason})
+            flush()
+            if first:
+                folder.resume_path.unlink(missing_ok=True)
             return ("diverged", task.id, error.step)
         trainer.save(folder.checkpoint_path(task.end))
-        folder.resume_path.unlink(missing_ok=True)  # before the record: nobody comes back here after it
-        log.append("eval", _measurement(task, trainer, sets))
-        log.flush()
+        if first:
+            folder.resume_path.unlink(missing_ok=True)  # before the record: nobody comes back here after it
+        note("eval", _measurement(task, trainer, sets))
+        flush()
     return ("done", task.id)
+
+
+def _where(trainer: "Trainer") -> dict[str, object]:  # type: ignore[name-defined] # noqa: F821
+    """What `software` does not say of where a run is computed: nothing, for one process on a CPU."""
+    found: dict[str, object] = {}
+    if trainer.device.type == "cuda":
+        import torch
+
+        found["device"] = torch.cuda.get_device_name(trainer.device)
+    if trainer.world.size > 1:
+        found["processes"] = trainer.world.size
+    return found
 
 
 def _measurement(task: Task, trainer: "Trainer", sets: dict[str, Any]) -> dict[str, Any]:  # type: ignore[name-defined] # noqa: F821
@@ -227,5 +307,6 @@ def _load(trainer: "Trainer", task: Task, store: StudyFolder, folder: RunFolder)
 
 
 def main() -> None:
-    """`python -c … FILE_DESCRIPTOR`: the pipe's end that was inherited from the engine."""
-    work(Connection(int(sys.argv[1])))
+    """`python -c … FILE_DESCRIPTOR [DEVICE [RANK SIZE MEETING]]`: the pipe's end that was inherited from the engine."""
+    descriptor, device, rank, size, meeting = [*sys.argv[1:], *["cpu", "0", "1", ""][len(sys.argv) - 2 :]]
+    work(Connection(int(descriptor)), Place(device, int(rank), int(size), meeting))

@@ -15,8 +15,8 @@ from scalinglab.sweep import Swept, prepare, run
 SWEEP = """
 import sys
 from pathlib import Path
-from scalinglab.sweep import engine, prepare, run
-study, out, engine._WORKER, save_every = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+from scalinglab.sweep import local_engine, prepare, run
+study, out, local_engine._WORKER, save_every = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 run(prepare(study, out), study, 1, save_every=save_every)
 """
 
