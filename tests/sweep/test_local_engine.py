@@ -180,3 +180,8 @@ def test_too_few_gpus_are_said(tiny_study: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(local_engine, "visible_devices", lambda: ())
     with pytest.raises(EnvironmentProblem, match="torch finds no GPU"):
         run_tasks(todo, tmp_path, {}, None, device="cuda")
+
+
+def test_options_that_say_nothing_are_refused(cli, tiny_study: Path) -> None:
+    assert "choose cpu or cuda" in cli("sweep", tiny_study, "--device", "tpu")[2]
+    assert "one process on one core" in cli("sweep", tiny_study, "--dry-run", "--processes-per-task", 2)[2]
