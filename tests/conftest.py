@@ -105,6 +105,7 @@ class InProcess:
         watch: Watch = lambda event: None,
         save_every: float = 30.0,
         *placement: object,
+        **placed: object,
     ) -> Outcome:
         import torch
 

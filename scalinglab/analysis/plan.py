@@ -225,7 +225,7 @@ def _of_study(study: Any) -> tuple[str, float, pd.DataFrame]:
             row |= {f"{part}_tokens": float(own.tokens), f"{part}_flops": own.flops}
             row[f"{part}_flops_exact"] = own.flops_exact
         rows.append(row)
-    return study.title or name, study.recipes[0][2].share, pd.DataFrame(rows)
+    return study.title or name, study.recipes[0][1].share, pd.DataFrame(rows)
 
 
 def _of_numbers(

@@ -35,9 +35,7 @@ ProcessesPerTask = Annotated[
         "workers. Losses agree with those of one process to 1e-5.",
     ),
 ]
-Device = Annotated[
-    str | None, typer.Option("--device", help="cpu or cuda; default: GPUs where torch can use them.")
-]
+Device = Annotated[str | None, typer.Option("--device", help="cpu (default), or cuda: one task a GPU.")]
 SaveEvery = Annotated[
     float,
     typer.Option("--save-every", min=0.0, help="Seconds between states kept for the case of a kill."),

@@ -114,7 +114,7 @@ def ladder_report(
 def _own_recipe(swept: Swept) -> tuple[pd.DataFrame, list[str]]:
     """Trunks, and the branches of the study's first way of decaying: a law describes models trained alike."""
     table = swept.table
-    entry, _, spec = swept.prepared.study.recipes[0]
+    entry, spec, _ = swept.prepared.study.recipes[0]
     recipe = entry.name if entry is not None else f"wsd-{spec.shape}"
     own = table[(table["kind"] == "trunk") | ((table["kind"] == "branch") & (table["recipe"] == recipe))]
     others = sorted(set(table["recipe"]) - set(own["recipe"]))

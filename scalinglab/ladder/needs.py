@@ -4,6 +4,9 @@ from scalinglab.ladder.shapes import Shape
 
 _FLOAT = 4  # bytes; everything is held in fp32
 
+EVALUATION_BATCH = 32
+"""Sequences measured at once; it bounds memory and has no effect on the figures."""
+
 
 def state_bytes(shape: Shape) -> int:
     """Of one checkpoint: weights and both moments of AdamW."""
@@ -11,12 +14,14 @@ def state_bytes(shape: Shape) -> int:
 
 
 def memory_bytes(shape: Shape, batch_tokens: int) -> int:
-    """Of weights, gradients and moments, what a forward pass keeps for the backward pass, and the logits' gradient.
+    """Of weights, gradients and moments, and the larger of training and measuring.
 
-    The allocator's own overhead, and what Python and torch take, are not in it.
+    Training: what a forward pass keeps for the backward pass, and the logits' gradient. Measuring: logits and their
+    log-softmax of EVALUATION_BATCH windows. What the allocator, Python and torch take is not in it.
     """
-    transient = 2 * shape.vocab * batch_tokens
-    return _FLOAT * (4 * shape.params_total + transient) + activation_bytes(shape, batch_tokens)
+    training = _FLOAT * 2 * shape.vocab * batch_tokens + activation_bytes(shape, batch_tokens)
+    measuring = _FLOAT * 2 * shape.vocab * EVALUATION_BATCH * shape.context
+    return _FLOAT * 4 * shape.params_total + max(training, measuring)
 
 
 def activation_bytes(shape: Shape, batch_tokens: int) -> int:

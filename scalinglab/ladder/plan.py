@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scalinglab.errors import InputError
@@ -125,13 +125,15 @@ def plan(study: Study) -> list[Trunk]:
         shape = study.shape(size)
         for seed, horizons in study.trunks(size):
             branches = []
-            for entry, given, spec in study.recipes:
+            for entry, spec, half_life in study.recipes:
                 if entry is not None and not entry.applies(size.label, seed):
                     continue
-                for tokens in horizons if entry is None or entry.horizons is None else entry.horizons:
-                    branches.append(
-                        _branch(entry, spec, given.half_life_tokens, tokens, batches, warmup, size.label)
-                    )
+                chosen = entry.horizons if entry is not None else None
+                for tokens in horizons:
+                    if chosen is None or tokens in chosen:
+                        branches.append(
+                            _branch(study, entry, spec, half_life, tokens, batches, warmup, size.label)
+                        )
             kept = tuple(
                 _step(tokens, batches, "checkpoint", size.label) for tokens in study.ladder.checkpoints
             )
@@ -144,6 +146,8 @@ def plan(study: Study) -> list[Trunk]:
 def plan_full(study: Study) -> list[Scratch]:
     """The runs that a study trains from scratch to compare with, smallest size first."""
     batches = study_batches(study)
+    half_life_tokens = study.schedule.half_life_tokens
+    half_life = None if half_life_tokens is None else half_life_tokens / study.training.batch_tokens
     warmup = -(-study.schedule.warmup_tokens // study.training.batch_tokens)
     found = []
     for size in study.ladder.sizes:
@@ -155,7 +159,7 @@ def plan_full(study: Study) -> list[Scratch]:
                 tokens = horizons if entry.horizons is None else sorted(entry.horizons)
                 ends = [_step(each, batches, "horizon", size.label) for each in tokens]
                 try:
-                    schedules = list(_whole_schedules(entry, ends, warmup, study.schedule.spec()))
+                    schedules = list(_whole_schedules(entry, ends, warmup, study.schedule.spec(), half_life))
                 except InputError as error:
                     raise InputError(f"entry {entry.name!r}, size {size.label!r}: {error}") from None
                 for schedule, its_ends in schedules:
@@ -173,12 +177,18 @@ def study_batches(study: Study) -> Batches:
                 f"training.batch_ramp[{i}].from_tokens: {entry.from_tokens} does not lie beyond {before}; name each "
                 "point once, in order"
             )
+        if entry.from_tokens < study.schedule.warmup_tokens:
+            raise InputError(
+                f"training.batch_ramp[{i}].from_tokens: {entry.from_tokens} lies inside the warmup of "
+                f"{study.schedule.warmup_tokens} tokens; begin the ramp after it"
+            )
         step = _step(entry.from_tokens, batches, f"training.batch_ramp[{i}].from_tokens", "")
         batches = Batches(batches.tokens, (*batches.ramp, (step, entry.batch_tokens)))
     return batches
 
 
 def _branch(
+    study: Study,
     entry: Branches | None,
     spec: DecaySpec,
     half_life_tokens: int | None,
@@ -199,27 +209,37 @@ def _branch(
         # the fork lies between two updates of the trunk, and whole batches of the branch follow it
         unit = math.lcm(trunk.at(trunk.nearest_step(tokens)), own)
         length = max(1, round(spec.share * tokens / unit)) * unit
-        fork = _step(tokens - length, trunk, f"fork of recipe {recipe} to {tokens}", size)
+        fork = 0
+        if length < tokens:
+            fork = _step(tokens - length, trunk, f"fork of recipe {recipe} to {tokens}", size)
         end = fork + length // own
         batches = trunk.forked(fork, own)
     if fork < 1:
         raise InputError(f"horizon {tokens} of size {size!r} leaves no update before its decay")
+    if half_life_tokens is not None and any(fork < step < end for step, _ in batches.ramp):
+        raise InputError(
+            f"horizon {tokens} of size {size!r}: the batch changes inside a decay with a half-life, which is then no "
+            "number of updates; leave out half_life_tokens, or end the ramp before"
+        )
     half_life = None if half_life_tokens is None else half_life_tokens / batches.at(fork)
     schedule = WSD(warmup, Decay(spec.shape, fork, end - fork, spec.floor, half_life))
-    return Branch(fork, end, schedule, batches, recipe, _changes(entry))
+    return Branch(fork, end, schedule, batches, recipe, _changes(entry, study))
 
 
-def _changes(entry: Branches | None) -> Changes:
+def _changes(entry: Branches | None, study: Study) -> Changes:
+    """What an entry alters; a key that repeats the trunk's value alters nothing."""
     if entry is None:
         return Changes()
     weights = None
     if entry.weights is not None:
         weights = tuple((name, weight) for name, weight in entry.weights.items() if weight > 0)
-    return Changes(entry.weight_decay, entry.beta1, entry.beta2, entry.clip, weights)
+    keys = ("weight_decay", "beta1", "beta2", "clip")
+    own = {key: getattr(entry, key) for key in keys if getattr(entry, key) != getattr(study.training, key)}
+    return Changes(**own, weights=weights)
 
 
 def _whole_schedules(
-    entry: Full, ends: list[int], warmup: int, spec: DecaySpec
+    entry: Full, ends: list[int], warmup: int, spec: DecaySpec, half_life: float | None
 ) -> Iterator[tuple[Schedule, tuple[int, ...]]]:
     """The schedules of an entry, each with the steps at which a model of it is finished."""
     if entry.schedule == "constant":
@@ -227,7 +247,8 @@ def _whole_schedules(
     elif entry.schedule == "noam":
         yield Noam(warmup), tuple(ends)
     elif entry.schedule == "wsd-s":
-        yield WSDS(warmup, tuple(spec.decay(end) for end in ends)), tuple(ends)
+        decays = (spec.decay(end) for end in ends)
+        yield WSDS(warmup, tuple(replace(each, half_life=half_life) for each in decays)), tuple(ends)
     else:
         kind: Any = {"cosine": Cosine, "cosine-loop": CosineLoop, "linear": Linear}[entry.schedule]
         own = {} if entry.floor is None else {"floor": entry.floor}

@@ -113,13 +113,17 @@ class _Decay(_Section):
     def spec(self, otherwise: DecaySpec = PRESETS["default"]) -> DecaySpec:
         """The decay, each key that is not given taken from the preset, or from `otherwise`."""
         base = PRESETS[self.preset] if self.preset else otherwise
-        shape = self.decay or base.shape
-        floor = base.floor if shape == base.shape else 0.0
         return DecaySpec(
-            shape,
+            self.decay or base.shape,
             base.share if self.decay_share is None else self.decay_share,
-            floor if self.floor is None else self.floor,
+            base.floor if self.floor is None else self.floor,
         )
+
+    def half_life(self, otherwise: "_Decay") -> int | None:
+        """Tokens in which an exponential decay halves: its own, or `otherwise`'s where neither preset nor shape is."""
+        if self.half_life_tokens is None and self.preset is None and self.decay is None:
+            return otherwise.half_life_tokens
+        return self.half_life_tokens
 
 
 class Schedule(_Decay):
@@ -261,17 +265,29 @@ class Study(_Section):
         return replace(known, name=size.label)
 
     @property
-    def recipes(self) -> list[tuple[Branches | None, _Decay, DecaySpec]]:
-        """The ways of decaying, the first the ladder's own; None where only `schedule` says it."""
+    def recipes(self) -> list[tuple[Branches | None, DecaySpec, int | None]]:
+        """The ways of decaying with their half-lives in tokens, the first the ladder's own.
+
+        None where only `schedule` says it.
+        """
         own = self.schedule.spec()
-        return [(entry, entry, entry.spec(own)) for entry in self.branches] or [(None, self.schedule, own)]
+        return [(entry, entry.spec(own), entry.half_life(self.schedule)) for entry in self.branches] or [
+            (None, own, self.schedule.half_life_tokens)
+        ]
 
     def horizons(self, size: Size) -> list[int]:
         if size.horizons is not None:
             return sorted(size.horizons)
-        batch = self.training.batch_tokens
-        params = self.shape(size).params if self.ladder.tokens_per_param else 0
-        scaled = [max(1, round(ratio * params / batch)) * batch for ratio in self.ladder.tokens_per_param]
+        scaled = []
+        if self.ladder.tokens_per_param:
+            # imported here: a plan is made of a study
+            from scalinglab.ladder.plan import study_batches
+
+            batches, params = study_batches(self), self.shape(size).params
+            scaled = [
+                batches.tokens_at(max(1, batches.nearest_step(round(ratio * params))))
+                for ratio in self.ladder.tokens_per_param
+            ]
         return sorted({*self.ladder.horizons, *scaled} if scaled else self.ladder.horizons)
 
     def trunks(self, size: Size) -> list[tuple[int, list[int]]]:

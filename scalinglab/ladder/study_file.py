@@ -142,6 +142,10 @@ def _check(study: Study) -> None:
         if len(set(seeds)) < len(seeds):
             raise InputError(f"ladder: size {size.label!r} has two trunks of one seed; seeds are {seeds}")
     _check_twins(study)
+    if not plan(study) and not plan_full(study):
+        raise InputError(
+            "the study asks for no run: its branches and full entries apply to no trunk of the ladder"
+        )
 
 
 def _check_decays(study: Study) -> None:
@@ -183,6 +187,9 @@ def _check_where(study: Study, entry: Branches | Full) -> None:
         "sizes": [size.label for size in study.ladder.sizes],
         "seeds": list(dict.fromkeys(seed for size in study.ladder.sizes for seed, _ in study.trunks(size))),
     }
+    if isinstance(entry, Branches):
+        trunks = [trunk for size in study.ladder.sizes for trunk in study.trunks(size)]
+        known["horizons"] = sorted({tokens for _, horizons in trunks for tokens in horizons})
     for key in ("sizes", "seeds", "horizons"):
         named = getattr(entry, key)
         if named == []:

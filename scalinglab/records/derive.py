@@ -84,7 +84,7 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
     settings = {
         "seed": definition["seed"],
         "lr": definition["lr"],
-        "batch_tokens": definition["batch_tokens"],
+        "batch_tokens": record.get("batch_tokens", definition["batch_tokens"]),
         "schedule": schedule,
         "decay_share": decay_share,
         "recipe": manifest.get("recipe") or schedule,

@@ -36,6 +36,9 @@ class Metrics:
     """Torn lines, left out."""
     begins: int = 0
     """How often a process took the run up."""
+    device: str = "cpu"
+    """On what the last of them computed, cpu or cuda, and with how many processes."""
+    processes: int = 1
     repeated: list[tuple[int, int]] = field(default_factory=list)
     """(after step, to step) of every piece that an interruption made train again."""
     wasted_seconds: float = 0.0
@@ -57,6 +60,8 @@ class Metrics:
         kind, step = record["kind"], int(record["step"])
         if kind == "begin":
             self.begins += 1
+            self.device = str(record.get("device", "cpu")).partition(":")[0]
+            self.processes = int(record.get("processes", 1))
             return step
         if kind == "train":
             seconds = float(record.get("seconds", 0.0))

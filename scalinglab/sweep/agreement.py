@@ -32,7 +32,7 @@ def check_data(study: Study, folder: StudyFolder) -> None:
 
 def check_text(fingerprint: str, folder: StudyFolder) -> None:
     """Raises StudyConflict when the folder's runs were trained on other text."""
-    if not folder.data_path.exists():
+    if not (folder.data_path.exists() and folder.runs()):
         return
     begun_with = read_json(folder.data_path)["fingerprint"]
     if begun_with != fingerprint:

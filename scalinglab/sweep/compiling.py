@@ -12,7 +12,7 @@ from scalinglab.errors import EnvironmentProblem
 from scalinglab.ladder import Study, plan, plan_full
 from scalinglab.ladder.plan import Scratch, Trunk
 from scalinglab.records.store import StudyFolder, read_json
-from scalinglab.sweep.throughput import Throughput
+from scalinglab.sweep.throughput import Throughput, how_of
 
 _MARGIN = 1.2
 """How many times over the time that compiling takes has to come back: speeds are measured on a busy machine."""
@@ -30,27 +30,22 @@ def compiled_sizes(
     """Size -> whether it is compiled, and what the user should be told of it.
 
     With compile = "auto", a size is compiled where the updates left to each worker gain more than compiling takes, as
-    this machine measured both (`sweep --dry-run --time`). Raises EnvironmentProblem when the study asks for compiled
-    code and there is no C++ compiler.
+    this machine measured both (`sweep --dry-run --time`).
     """
     roots: list[Trunk | Scratch] = [*plan(study), *plan_full(study)]
     wanted = study.training.compile
     notes: list[str] = []
     found = {root.shape.name: wanted is True for root in roots}
-    if wanted is True and compiler() is None:
-        raise EnvironmentProblem(
-            "training.compile = true needs a C++ compiler, and none was found; install g++, or take compile = false"
-        )
     if wanted != "auto":
         return found, notes
     if compiler() is None:
         notes.append("Nothing is compiled: there is no C++ compiler (g++, clang++, or CXX).")
         return found | _kept(folder), notes
-    unknown = []
+    how, unknown = how_of(study.training), []
     for name in found:
         own = [root for root in roots if root.shape.name == name]
         shape, batch = own[0].shape, own[0].batches.tokens
-        eager, compiled = known.rate(shape, batch), known.rate(shape, batch, compiled=True)
+        eager, compiled = known.rate(shape, batch, False, how), known.rate(shape, batch, True, how)
         if eager is None or compiled is None:
             unknown.append(name)
             continue
@@ -68,9 +63,18 @@ def compiled_sizes(
     return found | {name: choice for name, choice in kept.items() if name in found}, notes
 
 
+def need_compiler() -> None:
+    """Raises EnvironmentProblem where compiled runs are to be trained and there is no C++ compiler."""
+    if compiler() is None:
+        raise EnvironmentProblem(
+            "runs of this study are compiled, which needs a C++ compiler, and none was found; install g++, or take "
+            "compile = false and another folder"
+        )
+
+
 def _kept(folder: StudyFolder) -> dict[str, bool]:
     """What was chosen when the study began."""
-    return dict(read_json(folder.compiled_path)) if folder.compiled_path.exists() else {}
+    return dict(read_json(folder.compiled_path)) if folder.compiled_path.exists() and folder.runs() else {}
 
 
 def _updates(roots: Sequence[Trunk | Scratch]) -> int:

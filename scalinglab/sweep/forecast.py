@@ -11,7 +11,7 @@ from scalinglab.sweep.compiling import compiled_sizes, compiler
 from scalinglab.sweep.graph import PlannedTrunk, Task, outstanding, planned_trunks, tasks, urgency
 from scalinglab.sweep.ledger import study_costs
 from scalinglab.sweep.text import source_names, text_weights
-from scalinglab.sweep.throughput import Rate, Throughput, cores
+from scalinglab.sweep.throughput import Rate, Throughput, cores, how_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def forecast(study: Study, folder: StudyFolder, known: Throughput, workers: int 
     todo = outstanding(every, folder) if begun else every
     sets = len(trunks[0].run.weights) if trunks else 0
     rates = {
-        _alike(trunk.run): known.rate(trunk.run.shape, trunk.run.batch_tokens, trunk.run.compiled)
+        _alike(trunk.run): known.rate(
+            trunk.run.shape, trunk.run.batch_tokens, trunk.run.compiled, how_of(trunk.run)
+        )
         for trunk in trunks
     }
     seconds = {task.id: _seconds(task, rates[_alike(task.run)], sets) for task in todo}

@@ -204,7 +204,9 @@ def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcom
     for task in todo:
         _idle(folder.run(task.run.id))
     texts = begun_text(read_study(folder.study_path), folder)
-    outcome = run_tasks(todo, folder.path, texts.files, len(todo), watch)
+    # as their trunk was computed: on another device they would round otherwise
+    device = folder.run(str(todo[0].source[0])).read_metrics().device if todo[0].source else None
+    outcome = run_tasks(todo, folder.path, texts.files, len(todo), watch, device=device)
     derive_table(folder)
     return outcome
 

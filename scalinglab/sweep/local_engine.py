@@ -54,12 +54,12 @@ def run_tasks(
     """Do all tasks on this machine, each after the one it needs; returns when all are done, failed or stopped.
 
     workers: processes to train with, by default one a GPU where there are any that torch can use, else one a core.
-    processes_per_task: how many of them share a task. device: "cpu" or "cuda", by default what there is.
+    processes_per_task: how many of them share a task. device: "cuda" for a GPU a task, else the CPU.
     Interrupts as in `schedule`. Raises InputError where a batch cannot be shared evenly, EnvironmentProblem when the
     machine lacks something, as disk space or a GPU for each process of a task.
     """
     check_shares(todo, processes_per_task)
-    devices = () if device == "cpu" or not todo else visible_devices()
+    devices = visible_devices() if device == "cuda" and todo else ()
     if device == "cuda" and not devices and todo:
         raise EnvironmentProblem("torch finds no GPU on this machine; leave out --device cuda")
     if 0 < len(devices) < processes_per_task:

@@ -15,8 +15,7 @@ from scalinglab.records.files import write_atomic, write_json
 from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
-from scalinglab.sweep.compiling import compiled_sizes
-from scalinglab.sweep.devices import visible_devices
+from scalinglab.sweep.compiling import compiled_sizes, need_compiler
 from scalinglab.sweep.graph import PlannedTrunk, Task, forked, outstanding, planned_trunks, tasks
 from scalinglab.sweep.ledger import study_costs, trained_costs
 from scalinglab.sweep.local_engine import SAVE_EVERY, check_shares, run_tasks
@@ -110,6 +109,8 @@ def run(
                 if task.origin == "command" and folder.run(task.run.id).busy
             }
             todo = [task for task in outstanding(prepared.tasks, folder) if task.id not in begun_elsewhere]
+            if any(task.run.compiled for task in todo):
+                need_compiler()
             outcome = run_tasks(
                 todo,
                 folder.path,
@@ -121,9 +122,7 @@ def run(
                 device,
             )
             done = set(outcome.done)
-            if processes_per_task == 1 and (
-                device == "cpu" or not visible_devices()
-            ):  # speeds are of one core
+            if processes_per_task == 1 and device != "cuda":  # speeds are of one core
                 throughput.store(throughput.of_tasks((task for task in todo if task.id in done), folder))
         derived = derive_table(folder, write=not outcome.stopped)
     costs, spent = study_costs(prepared.trunks), trained_costs(prepared.trunks, folder)
@@ -140,21 +139,24 @@ def run(
 def _write_study(folder: StudyFolder, study_path: Path, prepared: Prepared) -> None:
     """The definition as the user wrote it, which text it means, and what was chosen for it."""
     texts = prepared.texts
-    written = study_path.read_text("utf-8")
-    if _written(folder) != written:
-        write_atomic(folder.study_path, written)
+    # the file itself last: while it is missing, nothing has begun
     if prepared.study.training.compile == "auto":
         write_json(folder.compiled_path, prepared.compiled)
-    if not folder.data_path.exists():
-        if texts.tokens.file is not None:
-            write_atomic(folder.tokenizer_path, texts.tokens.file.read_bytes())
+    if not folder.data_path.exists() or not folder.runs():
         tokens = texts.tokens
+        if tokens.file is not None:
+            write_atomic(folder.tokenizer_path, tokens.file.read_bytes())
+        else:
+            folder.tokenizer_path.unlink(missing_ok=True)
         meaning = {"name": tokens.name, "vocab": tokens.vocab, "sha256": tokens.sha256}
         write_json(
             folder.data_path,
             {"fingerprint": texts.fingerprint, "sources": texts.summary()}
             | ({} if tokens.name == "bytes" else {"tokens": meaning}),
         )
+    written = study_path.read_text("utf-8")
+    if _written(folder) != written:
+        write_atomic(folder.study_path, written)
 
 
 def _written(folder: StudyFolder) -> str:

@@ -26,6 +26,8 @@ def study_text(
 
     Raises StudyConflict when that text has changed, InputError for a source under a reserved name.
     """
+    if folder is not None and not folder.runs():
+        folder = None  # nothing was trained there, whatever it says
     if study.data.mix and folder is not None and folder.data_path.exists():
         return begun_text(study, folder, progress)
     wanted: Any = study.data.mix or [

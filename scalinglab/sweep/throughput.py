@@ -17,7 +17,9 @@ from typing import Any
 
 from scalinglab.corpus import cache_folder
 from scalinglab.ladder import Shape
+from scalinglab.ladder.definition import Run
 from scalinglab.ladder.identity import digest, plain
+from scalinglab.ladder.study import Training
 from scalinglab.records.files import write_json
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep.graph import Task, step_cost
@@ -46,22 +48,26 @@ class Throughput:
     def __init__(self, entries: Mapping[str, Mapping[str, Any]], processor: str) -> None:
         self.entries, self.processor = entries, processor
 
-    def rate(self, shape: Shape, batch_tokens: int, compiled: bool = False) -> Rate | None:
+    def rate(self, shape: Shape, batch_tokens: int, compiled: bool = False, how: str = "") -> Rate | None:
         """Seconds of an update, as measured for this very shape and batch, else between its neighbours in cost.
 
         None where nothing of the kind was ever measured here.
         """
-        own = self.entries.get(_key(shape, batch_tokens, compiled))
+        own = self.entries.get(_key(shape, batch_tokens, compiled, how))
         if own is not None:
             return Rate(float(own["seconds"]), "measured", float(own.get("compile", 0.0)))
         known = sorted(
             (math.log(each["cost"]), math.log(each["cost"] / each["seconds"]))
             for each in self.entries.values()
-            if bool(each["compiled"]) == compiled
+            if bool(each["compiled"]) == compiled and each.get("how", "") == how
         )
         if not known:
             return None
-        alike = [each for each in self.entries.values() if bool(each["compiled"]) == compiled]
+        alike = [
+            each
+            for each in self.entries.values()
+            if each["compiled"] == compiled and each.get("how", "") == how
+        ]
         waits = max(float(each.get("compile", 0.0)) for each in alike)
         cost = step_cost(shape, batch_tokens)
         at = math.log(cost)
@@ -87,11 +93,11 @@ def stored(cache: str | Path | None = None) -> Throughput:
 
 
 def store(
-    measured: Iterable[tuple[Shape, int, bool, float]],
+    measured: Iterable[tuple[Shape, int, bool, str, float]],
     cache: str | Path | None = None,
     compile_seconds: Sequence[float] = (),
 ) -> None:
-    """Keep (shape, batch in tokens, compiled, seconds an update); newer ones replace older ones.
+    """Keep (shape, batch in tokens, compiled, how, seconds an update); newer ones replace older ones.
 
     compile_seconds: of each in order, where they were measured.
     """
@@ -103,24 +109,24 @@ def store(
     if not isinstance(everything, dict):
         everything = {}
     own: dict[str, Any] = dict(stored(cache).entries)
-    for i, (shape, batch, compiled, seconds) in enumerate(measured):
-        key = _key(shape, batch, compiled)
-        entry = {"cost": step_cost(shape, batch), "seconds": seconds, "compiled": compiled}
+    for i, (shape, batch, compiled, how, seconds) in enumerate(measured):
+        key = _key(shape, batch, compiled, how)
+        entry = {"cost": step_cost(shape, batch), "seconds": seconds, "compiled": compiled, "how": how}
         if i < len(compile_seconds):
             entry["compile"] = compile_seconds[i]
         own[key] = own.get(key, {}) | entry
     write_json(path, everything | {processor(): own})
 
 
-def of_tasks(done: Iterable[Task], folder: StudyFolder) -> list[tuple[Shape, int, bool, float]]:
+def of_tasks(done: Iterable[Task], folder: StudyFolder) -> list[tuple[Shape, int, bool, str, float]]:
     """What finished tasks tell, in the way `store` takes it: the median over their metrics' records."""
-    seconds: dict[tuple[Shape, int, bool], list[float]] = {}
+    seconds: dict[tuple[Shape, int, bool, str], list[float]] = {}
     for task in done:
         run, train = task.run, folder.run(task.run.id).read_metrics().train
         if run.ramp:
             continue  # its records are of several batches
         steps = [task.start, *sorted(step for step in train if task.start < step <= task.end)]
-        own = seconds.setdefault((run.shape, run.batch_tokens, run.compiled), [])
+        own = seconds.setdefault((run.shape, run.batch_tokens, run.compiled, how_of(run)), [])
         own += [train[step]["seconds"] / (step - before) for before, step in itertools.pairwise(steps)]
     return [(*key, statistics.median(found)) for key, found in seconds.items() if found]
 
@@ -145,7 +151,12 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _key(shape: Shape, batch_tokens: int, compiled: bool) -> str:
+def how_of(run: Run | Training) -> str:
+    """What else than shape, batch and compiling decides the speed; empty as long as it is the default."""
+    return "" if (run.precision, run.optimiser) == ("fp32", "adamw") else f"{run.precision} {run.optimiser}"
+
+
+def _key(shape: Shape, batch_tokens: int, compiled: bool, how: str = "") -> str:
     definition = plain(shape)
     del definition["name"]
-    return digest([definition, batch_tokens, compiled])
+    return digest([definition, batch_tokens, compiled, *([how] if how else [])])

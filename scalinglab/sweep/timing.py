@@ -62,7 +62,7 @@ def time_runs(
                 process.stdout.close()
     throughput.store(
         [
-            (run.shape, run.batch_tokens, run.compiled, statistics.median(each))
+            (run.shape, run.batch_tokens, run.compiled, throughput.how_of(run), statistics.median(each))
             for run, each in zip(runs, seconds, strict=True)
         ],
         compile_seconds=waits,

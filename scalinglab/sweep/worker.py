@@ -25,6 +25,7 @@ from typing import Any
 
 from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder.definition import Run
 from scalinglab.records.store import RunFolder, StudyFolder
 from scalinglab.sweep.divergence import LossWatch
 from scalinglab.sweep.graph import Task
@@ -178,6 +179,7 @@ def _train(
     _load(trainer, task, store, folder)
     if first:
         world.wait()
+    _same_place(task, trainer, store)
     before = folder.read_metrics().train
     watch = LossWatch(task.run.shape.vocab)
     for step in sorted(step for step in before if step <= trainer.step):
@@ -231,13 +233,26 @@ def _train(
     return ("done", task.id)
 
 
+def _same_place(task: Task, trainer: "Trainer", store: StudyFolder) -> None:  # type: ignore[name-defined] # noqa: F821
+    """Raises InputError where the run, or the trunk it forks from, was computed in a way that rounds otherwise."""
+    here = (trainer.device.type, trainer.world.size)
+    for run_id in dict.fromkeys((task.run.id, task.source[0] if task.source else task.run.id)):
+        metrics = store.run(run_id).read_metrics()
+        if metrics.begins and (metrics.device, metrics.processes) != here:
+            there = f"{metrics.device} with {metrics.processes} process(es) a task"
+            raise InputError(
+                f"{run_id} was trained on {there}, and here it would be {here[0]} with {here[1]}, which rounds "
+                "otherwise; give --device and --processes-per-task as they were, or take another folder"
+            )
+
+
 def _where(trainer: "Trainer") -> dict[str, object]:  # type: ignore[name-defined] # noqa: F821
     """What `software` does not say of where a run is computed: nothing, for one process on a CPU."""
     found: dict[str, object] = {}
     if trainer.device.type == "cuda":
         import torch
 
-        found["device"] = torch.cuda.get_device_name(trainer.device)
+        found["device"] = f"cuda: {torch.cuda.get_device_name(trainer.device)}"
     if trainer.world.size > 1:
         found["processes"] = trainer.world.size
     return found
@@ -254,11 +269,19 @@ def _measurement(task: Task, trainer: "Trainer", sets: dict[str, Any]) -> dict[s
         "tokens": seen,
         "unique_tokens": trainer.mixture.unique_tokens(samples),
         "epochs": {name: round(epochs, 6) for (name, _), epochs in epochs},
-        "decay_share": (seen - batches.tokens_at(run.fork)) / seen
-        if run.kind == "branch"
-        else run.schedule.decay_share(task.end),
+        "batch_tokens": batches.at(task.end - 1),
+        "decay_share": _decay_share(run, task.end),
         "sets": {name: found.record() for name, found in sets.items()},
     }
+
+
+def _decay_share(run: Run, end: int) -> float:
+    """Share of the tokens up to `end` that the decay took which ends there, or at the floor before it."""
+    phases = [phase for phase in run.schedule.phases(end) if phase.name != "floor"]
+    if not phases or phases[-1].name != "decay":
+        return 0.0
+    batches = run.batches
+    return (batches.tokens_at(phases[-1].end) - batches.tokens_at(phases[-1].start)) / batches.tokens_at(end)
 
 
 def manifest(task: Task) -> dict[str, object]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalinglab.ladder.definition import Run
+from scalinglab.ladder.needs import EVALUATION_BATCH
 from scalinglab.ladder.parametrisation import parametrise
 from scalinglab.training import checkpoint
 from scalinglab.training.data import Mixture, Stream, evaluation_windows
@@ -22,10 +23,6 @@ from scalinglab.training.world import World
 
 LOG_EVERY = 10
 """Updates a metrics record averages over. A run can be stopped at multiples of it."""
-
-_EVALUATION_BATCH = 32
-"""Sequences measured at once; it bounds memory and has no effect on the figures."""
-
 
 _COMPILED_SHAPES = 4096
 """Shapes and batches that one process may compile: more than any study has."""
@@ -197,8 +194,8 @@ class Trainer:
             means = torch.zeros(len(inputs), dtype=torch.float64, device=self.device)
             rank, size = self.world.rank, self.world.size
             with torch.no_grad():
-                for i in range(rank * _EVALUATION_BATCH, len(inputs), size * _EVALUATION_BATCH):
-                    part = slice(i, i + _EVALUATION_BATCH)
+                for i in range(rank * EVALUATION_BATCH, len(inputs), size * EVALUATION_BATCH):
+                    part = slice(i, i + EVALUATION_BATCH)
                     losses = self.model.losses(self._put(inputs[part]), self._put(targets[part]))
                     means[part] = losses.double().mean(1)
             self.world.total(means)

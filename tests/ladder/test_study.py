@@ -61,7 +61,7 @@ ENTRIES = [
     (BRANCH + "seeds = [9]\n", r"entry 'x' names seed 9; the ladder has 0, 1, 2"),
     (BRANCH + "horizons = []\n", r"entry 'x': horizons is empty; name one, or leave the key out"),
     (BRANCH + "horizons = [512_000, 512_000]\n", r"entry 'x' names horizon 512000 twice"),
-    (BRANCH + "horizons = [512_001]\n", r"horizon 512001 of size .* nearest are 512000 and 512512"),
+    (BRANCH + "horizons = [512_001]\n", r"entry 'x' names horizon 512001; the ladder has 256000"),
     (BRANCH + 'preset = "mini"\n', r"`branches\[0\].preset` = 'mini': expected 'default' or 'minicpm'"),
     (BRANCH + 'decay = "exponential"\n', r"branches\[0\].decay: .* never reaches a floor of 0; give a floor"),
     (BRANCH + 'preset = "minicpm"\nfloor = 0.0\n', r"branches\[0\].decay: .* never reaches a floor of 0"),
@@ -89,8 +89,8 @@ MISTAKES += [
     ("width = 44\n", "", r"size 47k lacks width; give name, width, layers, heads and ff, or shape ="),
     (
         "batch_tokens = 512",
-        RAMP + "{ from_tokens = 1000, batch_tokens = 1024 }]",
-        r"training.batch_ramp\[0\].from_tokens 1000 is not a whole number of batches .* 512 and 1024",
+        RAMP + "{ from_tokens = 30_000, batch_tokens = 1024 }]",
+        r"training.batch_ramp\[0\].from_tokens 30000 is not a whole number of batches .* 29696 and 30208",
     ),
     (
         "batch_tokens = 512",

@@ -64,8 +64,8 @@ def test_the_dry_run_opens_neither_torch_nor_text(grid: Path, tmp_path: Path) ->
 
 def test_a_speed_is_the_measured_one_or_lies_between_its_neighbours(tmp_path: Path) -> None:
     small, middle, large = (named_shape(f"tiny-{name}") for name in ("10k", "47k", "200k"))
-    throughput.store([(small, 512, False, 0.004), (large, 512, False, 0.02)], tmp_path)
-    throughput.store([(large, 512, False, 0.03)], tmp_path)
+    throughput.store([(small, 512, False, "", 0.004), (large, 512, False, "", 0.02)], tmp_path)
+    throughput.store([(large, 512, False, "", 0.03)], tmp_path)
     known = throughput.stored(tmp_path)
     assert known.rate(large, 512) == throughput.Rate(0.03, "measured")
     between = known.rate(middle, 512)
