@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -166,7 +167,7 @@ def _read_lines(stream: BinaryIO, file: Path) -> Iterator[bytes]:
 def _guarded(chunks: Iterator[bytes], file: Path) -> Iterator[bytes]:
     try:
         yield from chunks
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{file}: is not a whole gzip file ({error}); fetch or pack it again") from None
 
 
