@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scalinglab import corpus
-from scalinglab.corpus import documents, own_files, stats, text_source
+from scalinglab.corpus import _cache, documents, own_files, stats, text_source
 from scalinglab.corpus.streams import Joined
 from scalinglab.errors import EnvironmentProblem, InputError
 
@@ -81,6 +81,11 @@ def test_what_cannot_be_read_is_one_sentence_with_file_and_line(tmp_path: Path, 
     (tmp_path / "torn.txt.gz").write_bytes(gzip.compress(TEXTS[0].encode() * 20)[:-9])
     with pytest.raises(InputError, match=r"torn\.txt\.gz: is not a whole gzip file"):
         corpus.build(tmp_path / "torn.txt.gz")
+    damaged = bytearray(gzip.compress(TEXTS[0].encode()))
+    damaged[10] = 0xFF  # a deflate block of type 3, which there is not (RFC 1951, 3.2.3)
+    (tmp_path / "damaged.txt.gz").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"damaged\.txt\.gz: is not a whole gzip file \(Error -3"):
+        corpus.build(tmp_path / "damaged.txt.gz")
     with pytest.raises(InputError, match="this folder holds jsonl and text files"):
         text_source(tmp_path)
     assert list((cache / "shards").iterdir()) == []
@@ -165,6 +170,26 @@ def test_token_ids_that_cannot_be_meant(shards, cache: Path, tmp_path: Path) -> 
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS))
     with pytest.raises(InputError, match=r"vocab is for token ids .* 'a' is text"):
         corpus.build([tmp_path / "a.jsonl", folder], vocab=100)
+
+
+def test_processes_share_a_cache(shards, cache: Path, tmp_path: Path, monkeypatch) -> None:
+    """Another process's removal between the listing and the look, and its half-written file of the same counts."""
+    folder, _ = shards
+    source = text_source(folder, "my/ids", end=99)
+    real = _cache.flush
+
+    def meanwhile(path: Path) -> None:
+        for each in cache.glob("tokens/*.json.new"):
+            each.unlink()
+        real(path)
+
+    monkeypatch.setattr(_cache, "flush", meanwhile)
+    corpus.build(source, vocab=100)
+    assert [path.name[:7] for path in (cache / "tokens").iterdir()] == ["my_ids-"]
+    gone = cache / "shards" / ".part-gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    with _cache.building(cache / "shards" / "one") as parts:
+        assert not parts.exists()
 
 
 def test_a_data_set_of_the_hub(cache: Path, monkeypatch) -> None:
