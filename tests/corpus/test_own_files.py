@@ -1,6 +1,7 @@
 """Anyone's text: JSONL, gzip, one long file, token ids, data sets; and what is said where it cannot be read."""
 
 import gzip
+import hashlib
 import json
 import sys
 import types
@@ -125,6 +126,30 @@ def test_a_document_of_two_sources_is_on_one_side(tmp_path: Path, cache: Path) -
         InputError, match=r"\d+ documents that 'b' holds out are trained on in 'a'; .*heldout_share"
     ):
         corpus.build(apart)
+
+
+def test_a_document_that_a_tiny_source_holds_out_against_its_hash(
+    tmp_path: Path, cache: Path, monkeypatch
+) -> None:
+    """Of two documents above the share the one with the smaller hash is held out; a larger source trains on it."""
+    above = sorted(TEXTS, key=lambda text: hashlib.sha256(text.encode()).digest())[-2:]
+    for name, texts in (("tiny", above), ("large", TEXTS), ("other", [text + "!" for text in TEXTS])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    tiny, large, other = (
+        text_source(tmp_path / f"{name}.jsonl", heldout_share=0.2) for name in ("tiny", "large", "other")
+    )
+    with pytest.raises(
+        InputError, match=r"1 documents that 'tiny' holds out are trained on in 'large'; .* more"
+    ):
+        corpus.build([tiny, large])
+    asked = []
+    real = stats.overlaps
+    monkeypatch.setattr(stats, "overlaps", lambda folders: asked.append(sorted(folders)) or real(folders))
+    built = corpus.build([tiny, other])
+    assert [built.manifests[name]["moved"] for name in ("tiny", "other")] == [True, False]
+    corpus.build([other, tiny])  # known by now
+    corpus.build([large, other])  # by the hashes alone
+    assert asked == [["other", "tiny"]]
 
 
 @pytest.fixture
