@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from scalinglab import corpus
-from scalinglab.corpus import _cache, documents, own_files, stats, text_source
+from scalinglab.corpus import _cache, documents, stats, text_source
 from scalinglab.corpus.streams import Joined
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder import read_study
+from scalinglab.sweep.text import source_names
 
 TEXTS = [f"Document {n}. " + f"Its words are its own, {n * n}. " * 4 for n in range(60)]
 
@@ -237,6 +239,51 @@ def test_a_data_set_of_the_hub(cache: Path, monkeypatch) -> None:
     assert corpus.build(source).fingerprint == built.fingerprint  # built once
 
 
-def test_names_of_paths() -> None:
-    named = ["a/notes.jsonl.gz", "a/notes.txt", "a/notes", "a/notes.v2"]
-    assert [own_files.own_name(Path(each)) for each in named] == ["notes"] * 4
+@pytest.mark.parametrize(
+    ("key", "value", "name"),
+    [
+        *(("path", f"notes{end}", "notes") for end in (".txt", ".jsonl.gz", ".bin", "", ".v2")),
+        ("path", "link.jsonl.gz", "link"),
+        ("hf", "someone/notes:plain", "notes"),
+    ],
+)
+def test_a_source_has_one_name(tmp_path: Path, key: str, value: str, name: str) -> None:
+    """As the corpus calls it, as the sweep does, and as the weights of a branch in the study file must."""
+    if value in ("notes", "notes.v2"):
+        (tmp_path / value).mkdir()
+        (tmp_path / value / "deep.jsonl").touch()
+    elif value.startswith("link"):
+        (tmp_path / "target.jsonl.gz").touch()
+        (tmp_path / value).symlink_to(tmp_path / "target.jsonl.gz")
+    else:
+        (tmp_path / value.partition("/")[0]).touch()
+    path = tmp_path / "study.toml"
+    for called in (name, "other"):
+        given = f', name = "{called}"' if called == "other" else ""
+        body = f"""
+        [data]
+        sources = [{{ {key} = "{value}"{given} }}]
+        vocab = 300
+        [training]
+        batch_tokens = 128
+        lr = 0.01
+        [schedule]
+        warmup_tokens = 128
+        [ladder]
+        horizons = [12800]
+        sizes = [{{ shape = "tiny-10k" }}]
+        [[branches]]
+        name = "decay"
+        """
+        path.write_text(body + f'weights = {{ "{called}" = 1.0 }}', "utf-8")
+        study = read_study(path)
+        explicit = called if given else None
+        source = (
+            text_source(tmp_path / value, explicit)
+            if key == "path"
+            else corpus.hub_source(value, name=explicit)
+        )
+        assert (source.name, *source_names(study)) == (called, called)
+        path.write_text(body + 'weights = { "third" = 1.0 }', "utf-8")
+        with pytest.raises(InputError, match=f"weighs source 'third'; data.sources has {called}"):
+            read_study(path)

@@ -64,6 +64,11 @@ def test_a_file_that_is_no_tokenizer_is_one_sentence(tmp_path: Path, file: objec
         read_study(written(tmp_path, 'mix = "small"\ntokens = "words.json"'))
 
 
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, 'sources = [{ path = "texts.v2", field = "body" }]'))
+    assert study.data.sources[0].field == "body"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -76,6 +81,10 @@ def test_a_file_that_is_no_tokenizer_is_one_sentence(tmp_path: Path, file: objec
         (
             'sources = [{ name = "wiki", heldout_share = 0.1 }]',
             "key `heldout_share` is for a source of your own",
+        ),
+        (
+            'sources = [{ path = ".." }]',
+            'data.sources[0]: the path ".." does not say what the source is called',
         ),
         (
             'sources = [{ path = "a.txt", field = "x" }]',
