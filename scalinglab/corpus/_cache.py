@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,9 @@ def building(folder: Path) -> Iterator[Path]:
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{folder.name}.lock"):
         for left in folder.parent.glob(f"{_PART}*"):
-            if left != parts and time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
-                done(left)
+            with suppress(FileNotFoundError):  # another process was faster
+                if left != parts and time.time() - left.stat().st_mtime > _FORGOTTEN_SECONDS:
+                    done(left)
         yield parts
 
 
@@ -118,9 +119,12 @@ def read_state(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def write_state(path: Path, state: dict[str, Any]) -> None:
-    """How far a build has come, as JSON: the old one or the new one, whenever the process is killed."""
-    new = path.with_name(f"{path.name}.new")
+def write_state(path: Path, state: dict[str, Any], *, locked: bool = True) -> None:
+    """How far a build has come, as JSON: the old one or the new one, whenever the process is killed.
+
+    locked: only one process at a time can write it; if not, each writes under a name of its own first.
+    """
+    new = path.with_name(f"{path.name}.new" if locked else f"{path.name}.{os.getpid()}.new")
     new.write_text(json.dumps(state, indent=1, ensure_ascii=False), "utf-8")
     flush(new)
     new.replace(path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalinglab.corpus import _cache
+from scalinglab.corpus.meaning import safe_name
 from scalinglab.corpus.own_files import file_stat, own_paths
 from scalinglab.corpus.registry import Source
 from scalinglab.corpus.spool import Tell
@@ -32,13 +33,13 @@ def scan(source: Source, cache: str | Path | None, tell: Tell) -> dict[str, Any]
     listing = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in zip(paths, stats, strict=True)]
     described = json.dumps([listing, source.dtype, source.end, source.heldout_share])
     key = hashlib.sha256(described.encode()).hexdigest()[:16]
-    known = _cache.cache_folder(cache) / "tokens" / f"{source.name}-{key}.json"
+    known = _cache.cache_folder(cache) / "tokens" / f"{safe_name(source.name)}-{key}.json"
     manifest = _cache.read_state(known)
     if manifest is None:
         manifest = _scan(source, paths, tell)
         with _cache.plain_disk_errors(known.parent):
             known.parent.mkdir(parents=True, exist_ok=True)
-            _cache.write_state(known, manifest)
+            _cache.write_state(known, manifest, locked=False)
     return manifest
 
 

@@ -119,7 +119,7 @@ def _open(
     steps = Steps(progress)
     folders = {source.name: shard_folder(source, cache) for source in texts}
     manifests = _byte_streams(texts, folders, cache, steps)
-    _check_apart(texts, folders)
+    _check_apart(texts, folders, manifests, cache)
     from scalinglab.corpus.streams import byte_files, open_files
 
     files: dict[str, SourceFiles]
@@ -159,18 +159,48 @@ def _check_kinds(ids: list[Source], texts: list[Source], tokens: str | Path, voc
         )
 
 
-def _check_apart(texts: list[Source], folders: dict[str, Path]) -> None:
-    """Equal documents of two sources fall on one side where both hold out the same share; else it is looked up."""
+def _check_apart(
+    texts: list[Source],
+    folders: dict[str, Path],
+    manifests: dict[str, dict[str, Any]],
+    cache: str | Path | None,
+) -> None:
+    """Raises InputError where a document is held out in one source and trained on in another.
+
+    Equal documents fall on one side where all sources hold out the same share and none is so small that a document was
+    moved; else they are looked up, and that there are none is noted in the cache.
+    """
     own = [source for source in texts if source.folder is not None or source.hub is not None]
-    if not own or len({source.heldout_share for source in texts}) < 2:
+    if not own or len(texts) < 2:
+        return
+    same_share = len({source.heldout_share for source in texts}) == 1
+    if same_share and not any(_moved(manifests[source.name]) for source in texts):
+        return
+    hashes = sorted([manifests[source.name][part]["sha256"] for part in _PARTS] for source in texts)
+    key = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
+    known = _cache.cache_folder(cache) / "apart" / f"{key}.json"
+    if known.exists():
         return
     from scalinglab.corpus.stats import overlaps
 
     for (heldout, trained), count in overlaps(folders).items():
+        mend = (
+            "put more documents into the smaller"
+            if same_share
+            else "give both sources the same heldout_share"
+        )
         raise InputError(
             f"{count} documents that {heldout!r} holds out are trained on in {trained!r}; leave them out of one, or "
-            "give both sources the same heldout_share"
+            f"{mend}"
         )
+    with _cache.plain_disk_errors(known.parent):
+        known.parent.mkdir(parents=True, exist_ok=True)
+        _cache.write_state(known, {"sources": list(folders)}, locked=False)
+
+
+def _moved(manifest: dict[str, Any]) -> bool:
+    # older manifests do not tell; a document is moved only to be alone on its side
+    return bool(manifest.get("moved", min(manifest[part]["documents"] for part in _PARTS) == 1))
 
 
 def _byte_streams(

@@ -5,7 +5,6 @@ separator between documents) go. Whole documents are held out, chosen by the has
 the order of the files nor a text added later moves a document across.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -201,15 +200,6 @@ def _joined(parts: Iterable[str]) -> Iterator[str]:
 def clean(text: str) -> str:
     """LF line ends, no byte order mark, no NUL; every other character stays as it is."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "").replace("\0", "")
-
-
-def hash_rank(document: bytes) -> float:
-    """The document's place in [0, 1): its sha256 read as a fraction; held out where it lies below the share.
-
-    A pure function of the bytes, so the same text falls on the same side in every corpus of the same share.
-    """
-    digest = hashlib.sha256(document).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # 53 bits: exact in a float, and never 1
 
 
 def long_paragraphs(text: str) -> Iterator[tuple[int, str]]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,10 +13,10 @@ from typing import Any, BinaryIO, Literal, cast
 
 from scalinglab.corpus.documents import Unit, decode
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder.source_names import SUFFIXES, suffix
 
 Kind = Literal["text", "jsonl", "bin"]
 
-_SUFFIXES: dict[str, Kind] = {".txt": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".bin": "bin"}
 _GZIP_RATIO = 4  # text to its gzipped size, about: for the progress bar alone
 
 # A .txt file on its own is cut at blank lines into documents of at least so many characters, so that some can be
@@ -54,13 +55,8 @@ def own_paths(path: Path) -> tuple[Kind, list[Path]]:
 
 def _kind(path: Path) -> Kind | None:
     name = path.name.lower()
-    kind = _SUFFIXES.get(Path(name.removesuffix(".gz")).suffix)
+    kind = cast(Kind | None, SUFFIXES.get(suffix(path)))
     return None if kind == "bin" and name.endswith(".gz") else kind
-
-
-def own_name(path: Path) -> str:
-    """The name of a source that has none of its own: its file's or folder's, without what tells the kind."""
-    return Path(path.stem).stem if path.name.lower().endswith(".gz") else path.stem
 
 
 def own_units(path: Path, field: str) -> Iterator[Unit]:
@@ -166,7 +162,7 @@ def _read_lines(stream: BinaryIO, file: Path) -> Iterator[bytes]:
 def _guarded(chunks: Iterator[bytes], file: Path) -> Iterator[bytes]:
     try:
         yield from chunks
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{file}: is not a whole gzip file ({error}); fetch or pack it again") from None
 
 

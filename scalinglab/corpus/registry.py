@@ -5,14 +5,16 @@ is `python`, which reads the running interpreter's own standard library: no down
 with the Python version, so a loss on it compares runs of one machine only.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from scalinglab.corpus import documents as docs
-from scalinglab.corpus.own_files import hub_unit, own_name, own_paths, own_units
+from scalinglab.corpus.own_files import hub_unit, own_paths, own_units
 from scalinglab.errors import InputError
+from scalinglab.ladder.source_names import data_set_name, path_name
 
 # member name and its text -> the documents in it
 Splitter = Callable[[str, str], Iterable[str]]
@@ -74,11 +76,6 @@ class Source:
         if self.hub is not None:
             return iter((hub_unit(*self.hub, self.field),))
         return docs.standard_library_units()
-
-    def read(self, archive_path: Path | None = None) -> Iterator[str]:
-        """Every document, uncleaned."""
-        for unit in self.units(archive_path):
-            yield from unit.open(0)
 
 
 _OVOS = Archive(
@@ -193,7 +190,8 @@ def text_source(
 
     Of a folder of .txt files each is a document, of JSONL each line's `field`; a .txt file alone is cut at blank lines
     into documents of 4,000 characters or more; either may be gzipped. .bin files hold token ids of `dtype`, documents
-    ended by the id `end` where they have one. `name` is the file's or folder's own name if not given. Raises InputError
+    ended by the id `end` where they have one. `name` is the file's or folder's own name if not given, of a link
+    the link's. Raises InputError
     if there is no such file. A source needs two documents or more, as whole documents are held out.
     """
     folder = Path(path).expanduser().resolve()
@@ -202,7 +200,7 @@ def text_source(
         raise InputError(f'{path}: dtype is {dtype!r}; token ids are "uint16" or "uint32"')
     own_paths(folder)  # says now, and by name, what is missing
     return Source(
-        name=name or own_name(folder),
+        name=name or path_name(os.path.abspath(Path(path).expanduser())),
         domain="own text",
         language="unknown",
         licence="your own",
@@ -228,7 +226,7 @@ def hub_source(
     """
     _check_share(dataset, heldout_share)
     return Source(
-        name=name or hub_name(dataset),
+        name=name or data_set_name(dataset),
         domain="data set",
         language="unknown",
         licence="its own",
@@ -236,11 +234,6 @@ def hub_source(
         hub=(dataset, split),
         field=field,
     )
-
-
-def hub_name(dataset: str) -> str:
-    """The name of a source that is a data set and has no other."""
-    return dataset.partition(":")[0].rstrip("/").rpartition("/")[2]
 
 
 def _check_share(what: str | Path, share: float) -> None:

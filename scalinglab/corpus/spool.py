@@ -112,6 +112,8 @@ class _Choice:
     order: NDArray[np.intp]
     """The distinct documents by their hash: those held out, then the others."""
     heldout: int
+    moved: bool
+    """Whether a document stands on the other side than its hash says, so that neither side is empty."""
     index: NDArray[Any]
     first_paragraph: NDArray[np.int64]
     repeated: NDArray[np.uint64]
@@ -128,10 +130,11 @@ def _choose(parts: Path, share: float) -> _Choice:
     if len(order):
         same = (np.diff(index["high"][order]) == 0) & (np.diff(index["low"][order]) == 0)
         order = order[np.concatenate([[True], ~same])]
-    rank = (index["high"][order] >> np.uint64(11)) / 2**53  # as `documents.hash_rank`
-    heldout = int((rank < share).sum())
-    if len(order) > 1:
-        heldout = min(max(heldout, 1), len(order) - 1)
+    # the sha256 as a fraction, by its first 53 bits: exact in a float, and never 1. A pure function of the bytes,
+    # so the same text falls on the same side in every source of the same share
+    rank = (index["high"][order] >> np.uint64(11)) / 2**53
+    below = int((rank < share).sum())
+    heldout = min(max(below, 1), len(order) - 1) if len(order) > 1 else below
     ends = np.cumsum(index["paragraphs"], dtype=np.int64)
     path = parts / "paragraphs.spool"
     hashes = np.fromfile(path, np.uint64)
@@ -150,7 +153,9 @@ def _choose(parts: Path, share: float) -> _Choice:
         holders = np.searchsorted(ends, first + hits, side="right")
         np.minimum.at(owner, which[hits], place[holders])
         touched[holders] = True
-    return _Choice(order, heldout, index, ends - index["paragraphs"], repeated, owner, touched)
+    return _Choice(
+        order, heldout, heldout != below, index, ends - index["paragraphs"], repeated, owner, touched
+    )
 
 
 def _without_repeats(
@@ -174,7 +179,8 @@ def write(parts: Path, whole: Path, share: float, tell: Tell) -> dict[str, Any]:
 
     Documents in the order of their hashes with SEPARATOR between; equal ones once; held out are those whose hash
     lies below `share`, but one at least and not all. Of a paragraph that stands twice the first in that order is kept,
-    held-out documents before all. Returns counts of documents, bytes and sha256 of each part, and of what was dropped.
+    held-out documents before all. Returns counts of documents, bytes and sha256 of each part, and of what was dropped;
+    and `moved`, whether one document was held out, or not, against its hash.
     """
     choice = _choose(parts, share)
     short = json.loads((parts / "spool.json").read_text("utf-8"))["short"]
@@ -217,11 +223,12 @@ def write(parts: Path, whole: Path, share: float, tell: Tell) -> dict[str, Any]:
     tell(size, size)
     found: dict[str, Any] = {part: {**state[part], "sha256": sha256(whole / f"{part}.bin")} for part in PARTS}
     return found | {
+        "moved": choice.moved,
         "dropped": {
             "short": short,
             "duplicates": len(choice.index) - len(choice.order),
             "repeated_paragraphs": state["repeated"],
-        }
+        },
     }
 
 

@@ -11,6 +11,7 @@ from scalinglab.ladder import identity
 from scalinglab.ladder.named_shapes import named_shape
 from scalinglab.ladder.presets import PRESETS, DecaySpec
 from scalinglab.ladder.shapes import Shape
+from scalinglab.ladder.source_names import data_set_name, path_name
 from scalinglab.ladder.tokens import BYTES, bpe_vocabulary, read_tokenizer_file, vocabulary_of
 
 Positive = Annotated[int, Field(gt=0)]
@@ -47,6 +48,14 @@ class Source(_Section):
     """Of a source of one's own: share of its documents, or of its token ids, that is held out; 0.05 by default."""
     weight: Annotated[float, Field(ge=0)] = 1.0
     """Share of the trunk's samples, relative to the others'; 0 for a source that only branches use."""
+
+    @property
+    def label(self) -> str:
+        """What the source is called; without a name, after its data set or path.
+
+        Raises InputError for a path that ends without a name.
+        """
+        return self.name or (data_set_name(self.hf) if self.hf else path_name(str(self.path)))
 
 
 class Data(_Section):

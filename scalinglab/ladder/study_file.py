@@ -13,6 +13,7 @@ from scalinglab.errors import InputError
 from scalinglab.ladder.plan import Branch, plan, plan_full
 from scalinglab.ladder.presets import PRESETS
 from scalinglab.ladder.schedule import Schedule
+from scalinglab.ladder.source_names import suffix
 from scalinglab.ladder.study import Branches, Full, Source, Study
 from scalinglab.ladder.tokens import (
     BYTES,
@@ -79,8 +80,7 @@ _KEYS = {
 
 def _is(source: Source, *suffixes: str) -> bool:
     """Whether a path has one of these suffixes; a folder's files are known once it is opened."""
-    name = (source.path or "").lower().removesuffix(".gz")
-    return bool(source.path) and (name.endswith(suffixes) or not Path(name).suffix)
+    return bool(source.path) and suffix(str(source.path)) in (*suffixes, "")
 
 
 def _check_data(study: Study) -> None:
@@ -93,6 +93,10 @@ def _check_data(study: Study) -> None:
             raise InputError(f"data.sources[{i}]: give either `path` or `hf`")
         if not (source.path or source.hf or source.name):
             raise InputError(f"data.sources[{i}]: give `name`, `path` or `hf`")
+        try:
+            _ = source.label
+        except InputError as error:
+            raise InputError(f"data.sources[{i}]: {error}") from None
         for key, (what, fits) in _KEYS.items():
             if getattr(source, key) is not None and not fits(source):
                 raise InputError(f"data.sources[{i}]: key `{key}` is for {what} alone; leave it out")
@@ -208,7 +212,7 @@ def _check_weights(study: Study, name: str, weights: Mapping[str, float]) -> Non
     """A branch's mixture. Of a registered mix the sources are known only where its text is."""
     if not any(weights.values()):
         raise InputError(f"entry {name!r}: every weight is 0; give one source a weight above 0")
-    known = [source.name or Path(str(source.path)).stem for source in study.data.sources]
+    known = [source.label for source in study.data.sources]
     for source in weights:
         if known and source not in known:
             raise InputError(f"entry {name!r} weighs source {source!r}; data.sources has {', '.join(known)}")

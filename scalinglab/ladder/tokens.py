@@ -49,11 +49,23 @@ def read_tokenizer_file(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError:
         found = None
-    vocab = found.get("model", {}).get("vocab") if isinstance(found, dict) else None
+    model = found.get("model") if isinstance(found, dict) else None
+    vocab = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(found, dict) or not isinstance(vocab, dict | list) or not vocab:
         raise InputError(f"{path}: is not a tokenizer.json, the file that the library `tokenizers` saves")
     found["added_tokens"] = found.get("added_tokens") or []
+    if not isinstance(found["added_tokens"], list) or not all(map(_is_added, found["added_tokens"])):
+        raise InputError(f"{path}: each of its added_tokens needs a `content` of text and a whole `id`")
     return found
+
+
+def _is_added(token: Any) -> bool:
+    return (
+        isinstance(token, dict)
+        and isinstance(token.get("content"), str)
+        and isinstance(token.get("id"), int)
+        and token["id"] >= 0
+    )
 
 
 def vocabulary_of(file: dict[str, Any], path: Path) -> int:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from scalinglab import corpus
-from scalinglab.corpus.own_files import own_name
 from scalinglab.errors import InputError
 from scalinglab.ladder import Study
 from scalinglab.ladder import study as sections
@@ -31,7 +30,8 @@ def study_text(
     if study.data.mix and folder is not None and folder.data_path.exists():
         return begun_text(study, folder, progress)
     wanted: Any = study.data.mix or [
-        _source(source, study_path.parent / (source.path or "")) for source in study.data.sources
+        _source(source, study_path.parent / (source.path or ""), source.label)
+        for source in study.data.sources
     ]
     return _built(wanted, study, study_path, folder, progress)
 
@@ -41,24 +41,25 @@ def begun_text(study: Study, folder: StudyFolder, progress: Progress | None = No
     rows = read_json(folder.data_path)["sources"]
     if study.data.sources:
         wanted = [
-            _source(source, Path(row["origin"])) for row, source in zip(rows, study.data.sources, strict=True)
+            _source(source, Path(row["origin"]), row["source"])
+            for row, source in zip(rows, study.data.sources, strict=True)
         ]
     else:
         wanted = [row["source"] for row in rows]
     return _built(wanted, study, folder.study_path, folder, progress)
 
 
-def _source(source: sections.Source, path: Path) -> str | corpus.Source:
-    """A source as the corpus knows it. path: where its own files lie, if it has some."""
+def _source(source: sections.Source, path: Path, name: str) -> str | corpus.Source:
+    """A source as the corpus knows it, called `name`. path: where its own files lie, if it has some."""
     share = source.heldout_share or 0.05
     field = source.field or "text"
     if source.hf is not None:
-        return corpus.hub_source(source.hf, source.split or "train", source.name, share, field=field)
+        return corpus.hub_source(source.hf, source.split or "train", name, share, field=field)
     if source.path is not None:
         return corpus.text_source(
-            path, source.name, share, field=field, dtype=source.dtype or "uint16", end=source.end
+            path, name, share, field=field, dtype=source.dtype or "uint16", end=source.end
         )
-    return str(source.name)
+    return name
 
 
 def _built(
@@ -95,12 +96,4 @@ def source_names(study: Study) -> tuple[str, ...]:
     """The names that the study's sources will have. Opens no text; raises InputError for an unknown name."""
     if study.data.mix:
         return tuple(source.name for source in corpus.resolve(study.data.mix))
-    return tuple(_name(source) for source in study.data.sources)
-
-
-def _name(source: sections.Source) -> str:
-    if source.name is not None:
-        return source.name
-    if source.hf is not None:
-        return corpus.hub_name(source.hf)
-    return own_name(Path(str(source.path)))
+    return tuple(source.label for source in study.data.sources)

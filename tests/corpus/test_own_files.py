@@ -1,6 +1,7 @@
 """Anyone's text: JSONL, gzip, one long file, token ids, data sets; and what is said where it cannot be read."""
 
 import gzip
+import hashlib
 import json
 import sys
 import types
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from scalinglab import corpus
-from scalinglab.corpus import documents, own_files, stats, text_source
+from scalinglab.corpus import _cache, documents, stats, text_source
 from scalinglab.corpus.streams import Joined
 from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder import read_study
+from scalinglab.sweep.text import source_names
 
 TEXTS = [f"Document {n}. " + f"Its words are its own, {n * n}. " * 4 for n in range(60)]
 
@@ -81,6 +84,11 @@ def test_what_cannot_be_read_is_one_sentence_with_file_and_line(tmp_path: Path, 
     (tmp_path / "torn.txt.gz").write_bytes(gzip.compress(TEXTS[0].encode() * 20)[:-9])
     with pytest.raises(InputError, match=r"torn\.txt\.gz: is not a whole gzip file"):
         corpus.build(tmp_path / "torn.txt.gz")
+    damaged = bytearray(gzip.compress(TEXTS[0].encode()))
+    damaged[10] = 0xFF  # a deflate block of type 3, which there is not (RFC 1951, 3.2.3)
+    (tmp_path / "damaged.txt.gz").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"damaged\.txt\.gz: is not a whole gzip file \(Error -3"):
+        corpus.build(tmp_path / "damaged.txt.gz")
     with pytest.raises(InputError, match="this folder holds jsonl and text files"):
         text_source(tmp_path)
     assert list((cache / "shards").iterdir()) == []
@@ -120,6 +128,30 @@ def test_a_document_of_two_sources_is_on_one_side(tmp_path: Path, cache: Path) -
         InputError, match=r"\d+ documents that 'b' holds out are trained on in 'a'; .*heldout_share"
     ):
         corpus.build(apart)
+
+
+def test_a_document_that_a_tiny_source_holds_out_against_its_hash(
+    tmp_path: Path, cache: Path, monkeypatch
+) -> None:
+    """Of two documents above the share the one with the smaller hash is held out; a larger source trains on it."""
+    above = sorted(TEXTS, key=lambda text: hashlib.sha256(text.encode()).digest())[-2:]
+    for name, texts in (("tiny", above), ("large", TEXTS), ("other", [text + "!" for text in TEXTS])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    tiny, large, other = (
+        text_source(tmp_path / f"{name}.jsonl", heldout_share=0.2) for name in ("tiny", "large", "other")
+    )
+    with pytest.raises(
+        InputError, match=r"1 documents that 'tiny' holds out are trained on in 'large'; .* more"
+    ):
+        corpus.build([tiny, large])
+    asked = []
+    real = stats.overlaps
+    monkeypatch.setattr(stats, "overlaps", lambda folders: asked.append(sorted(folders)) or real(folders))
+    built = corpus.build([tiny, other])
+    assert [built.manifests[name]["moved"] for name in ("tiny", "other")] == [True, False]
+    corpus.build([other, tiny])  # known by now
+    corpus.build([large, other])  # by the hashes alone
+    assert asked == [["other", "tiny"]]
 
 
 @pytest.fixture
@@ -167,6 +199,26 @@ def test_token_ids_that_cannot_be_meant(shards, cache: Path, tmp_path: Path) -> 
         corpus.build([tmp_path / "a.jsonl", folder], vocab=100)
 
 
+def test_processes_share_a_cache(shards, cache: Path, tmp_path: Path, monkeypatch) -> None:
+    """Another process's removal between the listing and the look, and its half-written file of the same counts."""
+    folder, _ = shards
+    source = text_source(folder, "my/ids", end=99)
+    real = _cache.flush
+
+    def meanwhile(path: Path) -> None:
+        for each in cache.glob("tokens/*.json.new"):
+            each.unlink()
+        real(path)
+
+    monkeypatch.setattr(_cache, "flush", meanwhile)
+    corpus.build(source, vocab=100)
+    assert [path.name[:7] for path in (cache / "tokens").iterdir()] == ["my_ids-"]
+    gone = cache / "shards" / ".part-gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    with _cache.building(cache / "shards" / "one") as parts:
+        assert not parts.exists()
+
+
 def test_a_data_set_of_the_hub(cache: Path, monkeypatch) -> None:
     """A stand-in for the package: rows by number, as its data sets have them."""
     monkeypatch.setitem(sys.modules, "datasets", None)
@@ -187,6 +239,51 @@ def test_a_data_set_of_the_hub(cache: Path, monkeypatch) -> None:
     assert corpus.build(source).fingerprint == built.fingerprint  # built once
 
 
-def test_names_of_paths() -> None:
-    named = ["a/notes.jsonl.gz", "a/notes.txt", "a/notes", "a/notes.v2"]
-    assert [own_files.own_name(Path(each)) for each in named] == ["notes"] * 4
+@pytest.mark.parametrize(
+    ("key", "value", "name"),
+    [
+        *(("path", f"notes{end}", "notes") for end in (".txt", ".jsonl.gz", ".bin", "", ".v2")),
+        ("path", "link.jsonl.gz", "link"),
+        ("hf", "someone/notes:plain", "notes"),
+    ],
+)
+def test_a_source_has_one_name(tmp_path: Path, key: str, value: str, name: str) -> None:
+    """As the corpus calls it, as the sweep does, and as the weights of a branch in the study file must."""
+    if value in ("notes", "notes.v2"):
+        (tmp_path / value).mkdir()
+        (tmp_path / value / "deep.jsonl").touch()
+    elif value.startswith("link"):
+        (tmp_path / "target.jsonl.gz").touch()
+        (tmp_path / value).symlink_to(tmp_path / "target.jsonl.gz")
+    else:
+        (tmp_path / value.partition("/")[0]).touch()
+    path = tmp_path / "study.toml"
+    for called in (name, "other"):
+        given = f', name = "{called}"' if called == "other" else ""
+        body = f"""
+        [data]
+        sources = [{{ {key} = "{value}"{given} }}]
+        vocab = 300
+        [training]
+        batch_tokens = 128
+        lr = 0.01
+        [schedule]
+        warmup_tokens = 128
+        [ladder]
+        horizons = [12800]
+        sizes = [{{ shape = "tiny-10k" }}]
+        [[branches]]
+        name = "decay"
+        """
+        path.write_text(body + f'weights = {{ "{called}" = 1.0 }}', "utf-8")
+        study = read_study(path)
+        explicit = called if given else None
+        source = (
+            text_source(tmp_path / value, explicit)
+            if key == "path"
+            else corpus.hub_source(value, name=explicit)
+        )
+        assert (source.name, *source_names(study)) == (called, called)
+        path.write_text(body + 'weights = { "third" = 1.0 }', "utf-8")
+        with pytest.raises(InputError, match=f"weighs source 'third'; data.sources has {called}"):
+            read_study(path)

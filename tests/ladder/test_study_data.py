@@ -45,6 +45,31 @@ def test_the_vocabulary_follows_from_the_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ({"model": None}, "is not a tokenizer.json"),
+        ({"model": [1]}, "is not a tokenizer.json"),
+        ([], "is not a tokenizer.json"),
+        ({"model": {"vocab": {"a": 0}}, "added_tokens": [{"id": 1}]}, "added_tokens needs a `content`"),
+        (
+            {"model": {"vocab": {"a": 0}}, "added_tokens": [{"content": "b"}]},
+            "added_tokens needs a `content`",
+        ),
+        ({"model": {"vocab": {"a": 0}}, "added_tokens": {"b": 1}}, "added_tokens needs a `content`"),
+    ],
+)
+def test_a_file_that_is_no_tokenizer_is_one_sentence(tmp_path: Path, file: object, said: str) -> None:
+    (tmp_path / "words.json").write_text(json.dumps(file))
+    with pytest.raises(InputError, match=said):
+        read_study(written(tmp_path, 'mix = "small"\ntokens = "words.json"'))
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, 'sources = [{ path = "texts.v2", field = "body" }]'))
+    assert study.data.sources[0].field == "body"
+
+
+@pytest.mark.parametrize(
     ("data", "said"),
     [
         ('mix = "small"\ntokens = "bpe"', 'data.tokens = "bpe": expected "bytes", "bpe-4096"'),
@@ -56,6 +81,10 @@ def test_the_vocabulary_follows_from_the_tokens(tmp_path: Path) -> None:
         (
             'sources = [{ name = "wiki", heldout_share = 0.1 }]',
             "key `heldout_share` is for a source of your own",
+        ),
+        (
+            'sources = [{ path = ".." }]',
+            'data.sources[0]: the path ".." does not say what the source is called',
         ),
         (
             'sources = [{ path = "a.txt", field = "x" }]',
