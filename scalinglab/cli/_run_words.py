@@ -28,6 +28,7 @@ def run_row(known: Any) -> dict[str, Any]:
 
     metrics, batches = known.run.read_metrics(), known.definition.batches
     at = max([known.manifest["start"], *metrics.train])
+    loss, unit = last_loss(metrics)
     sizes = _file_sizes(known.run.path)
     return {
         "run_id": known.id,
@@ -37,8 +38,8 @@ def run_row(known: Any) -> dict[str, Any]:
         "origin": known.manifest.get("origin", "study"),
         "tokens": batches.tokens_at(at),
         "state": run_state(known.run, metrics, known.end),
-        "loss": last_loss(metrics),
-        "loss_unit": loss_unit(metrics.evals[max(metrics.evals)]["sets"] if metrics.evals else {}),
+        "loss": loss,
+        "loss_unit": unit,
         "diverged": metrics.diverged,
         "checkpoints": len(known.run.checkpoints()),
         "disk_bytes": sum(sizes.values()),
@@ -122,16 +123,3 @@ def print_settings(run: Any, found: dict[str, Any]) -> None:
         say(f"schedule {run.schedule.name}")
     for _, weights in run.mixtures:
         say("mixture " + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))
-
-
-def loss_unit(sets: dict[str, Any]) -> str:
-    """Of a record's held-out losses: per byte wherever their bytes are known."""
-    return "nats/byte" if all(found.get("bytes", 1) for found in sets.values()) else "nats/token"
-
-
-def per_byte(measured: dict[str, Any]) -> tuple[float, float]:
-    """Loss and its standard error; the first records were of bytes and did not say so."""
-    return (
-        measured.get("loss_per_byte", measured["loss"]),
-        measured.get("se_per_byte", measured["se"]),
-    )

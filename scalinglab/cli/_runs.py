@@ -11,8 +11,6 @@ from scalinglab.cli._run_words import (
     all_known,
     ends_text,
     known_run,
-    loss_unit,
-    per_byte,
     print_settings,
     run_details,
     run_leaf,
@@ -214,6 +212,7 @@ def show(run: RunName, as_json: Json = False) -> None:
 
     from scalinglab.cli._console import console, print_json
     from scalinglab.cli._table import table
+    from scalinglab.records.measured import loss_unit, measured_loss
     from scalinglab.sweep.lineage import find_run
 
     known = find_run(run)
@@ -238,10 +237,10 @@ def show(run: RunName, as_json: Json = False) -> None:
         console.print(f"[yellow]diverged[/] at step {found['diverged']}: {escape(found['reason'])}")
     sets = list(found["measured"][0]["sets"]) if found["measured"] else []
     if sets:
-        unit = loss_unit(found["measured"][0]["sets"])
+        unit = loss_unit(found["measured"][0]["sets"].values())
         shown = table(f"Held-out loss, {unit}", "tokens", *(escape(name) for name in sets))
         for row in found["measured"]:
-            cells = [per_byte(row["sets"][name]) for name in sets]
+            cells = [measured_loss(row["sets"][name], unit) for name in sets]
             exact = len(sets) <= _SETS_WITH_ERRORS
             shown.add_row(
                 count_text(row["tokens"], 4),
@@ -264,10 +263,10 @@ def rm(
     as_json: Json = False,
 ) -> None:
     """Delete a run (a trunk with its branches), a study, or only their checkpoints. Asks first."""
-    import shutil
     import sys
 
     from scalinglab.cli._console import print_json, say
+    from scalinglab.records.store import StudyFolder
     from scalinglab.sweep.lineage import find_run, remove
 
     path = Path(run)
@@ -292,9 +291,7 @@ def rm(
         if not typer.confirm(f"Delete {what} ({byte_text(size)})?"):
             say("Nothing was deleted.")
             return
-    remove(doomed, checkpoints)
-    if whole and not checkpoints:
-        shutil.rmtree(path)
+    remove(doomed, checkpoints, StudyFolder(path) if whole and not checkpoints else None)
     if as_json:
         print_json({"deleted": [each.id for each in doomed], "bytes": size, "checkpoints_only": checkpoints})
     else:

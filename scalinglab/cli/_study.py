@@ -186,7 +186,7 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
                 "of_tokens": one.batches.tokens_at(max(end, at)),
                 "state": state,
                 "tokens_per_second": _speed(one, metrics),
-                "loss": last_loss(metrics),
+                "loss": last_loss(metrics)[0],
                 "steps_wasted": metrics.wasted,
                 "lines_dropped": metrics.dropped,
                 "reason": metrics.reason,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalinglab.errors import InputError
 from scalinglab.records.derive import AVERAGE
+from scalinglab.records.measured import BYTE, TOKEN, loss_unit, measured_loss
 from scalinglab.records.store import StudyFolder
 
 if TYPE_CHECKING:
@@ -78,14 +79,12 @@ def _unit(manifest: Any, metrics: Any, eval_set: str) -> str:
     if eval_set == TRAINING:
         sizes = [found.get("bytes", found["tokens"]) == found["tokens"] for found in sets]
         bytes_ = all(sizes) if sizes else manifest["definition"]["shape"]["vocab"] == 256
-    else:
-        bytes_ = all(found.get("bytes", 1) for found in sets)
-    return "nats/byte" if bytes_ else "nats/token"
+        return BYTE if bytes_ else TOKEN
+    return loss_unit(sets)
 
 
 def _points(metrics: Any, eval_set: str, unit: str) -> list[tuple[int, float, float, float]]:
     """(step, tokens, loss, lr) of one run, in order of steps; lr is NaN where it was not recorded."""
-    per_byte = "loss_per_byte" if unit == "nats/byte" else "loss"
     train = metrics.train
     if eval_set == TRAINING:
         return [
@@ -95,7 +94,7 @@ def _points(metrics: Any, eval_set: str, unit: str) -> list[tuple[int, float, fl
     for step in sorted(metrics.evals):
         record = metrics.evals[step]
         losses = [
-            each.get(per_byte, each["loss"])
+            measured_loss(each, unit)[0]
             for name, each in record["sets"].items()
             if eval_set in (name, AVERAGE)
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scalinglab.records.files import write_atomic
+from scalinglab.records.measured import TOKEN, loss_unit, measured_loss
 from scalinglab.records.store import StudyFolder
 
 if TYPE_CHECKING:
@@ -92,12 +93,8 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
         "repeated": max(record["epochs"].values()) > 1,
     }
     measured = record["sets"]
-    # one unit for all, so that they have a mean
-    by_byte = all(found.get("bytes", 1) for found in measured.values())
-    sets = {
-        name: _per_byte(found) if by_byte else (found["loss"], found["se"])
-        for name, found in measured.items()
-    }
+    unit = loss_unit(measured.values())
+    sets = {name: measured_loss(found, unit) for name, found in measured.items()}
     sizes = {name: (found["tokens"], found.get("bytes", found["tokens"])) for name, found in measured.items()}
     if len(sets) > 1:
         loss = sum(loss for loss, _ in sets.values()) / len(sets)
@@ -107,10 +104,9 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
             sum(size for _, size in sizes.values()),
         )
     tokens_are_bytes = all(tokens == size for tokens, size in sizes.values())
-    unit = "nats/byte" if by_byte else "nats/token"
     return [
         {**common, "eval_set": name, "loss": loss, "loss_unit": unit, "loss_se": se, **settings}
-        | ({} if tokens_are_bytes or not by_byte else {"bytes_per_token": sizes[name][1] / sizes[name][0]})
+        | ({} if tokens_are_bytes or unit == TOKEN else {"bytes_per_token": sizes[name][1] / sizes[name][0]})
         for name, (loss, se) in sets.items()
     ]
 
@@ -123,9 +119,3 @@ def _schedule(manifest: dict[str, Any], record: dict[str, Any]) -> tuple[str, fl
     if not decay:
         return "constant", 0.0
     return f"wsd-{decay['shape']}", decay["steps"] / (decay["start"] + decay["steps"])
-
-
-def _per_byte(found: dict[str, Any]) -> tuple[float, float]:
-    """Loss and its standard error in nats per byte; records without a count of bytes are of byte tokens."""
-    tokens_per_byte = found["tokens"] / found.get("bytes", found["tokens"])
-    return found["loss"] * tokens_per_byte, found.get("se_per_byte", found["se"])

@@ -3,12 +3,14 @@
 runs/<study>/study.toml             the definition, as the user wrote it
 runs/<study>/data.json              which text it was trained on
 runs/<study>/tokenizer.json         what its tokens are, where they are not bytes
+runs/<study>/compiled.json          which sizes are compiled, where that was left to be chosen
 runs/<study>/<run>/manifest.json    what the run is
 runs/<study>/<run>/metrics.jsonl    what happened, a record a line
 runs/<study>/<run>/checkpoints/     states; the records stand without them
 runs/<study>/table.csv              derived from the above, at any time
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -170,8 +172,10 @@ class MetricsLog:
             raise disk_problem(path, error) from error
 
     def append(self, kind: str, record: dict[str, Any]) -> None:
+        line = json.dumps({"kind": kind, **record}).encode() + b"\n"
         try:
-            self._file.write(json.dumps({"kind": kind, **record}).encode() + b"\n")
+            if self._file.write(line) != len(line):  # a disk that fills up takes a part and says nothing
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise disk_problem(self._path, error) from error
 
@@ -243,11 +247,6 @@ class StudyFolder:
         """Remove what a killed process left half written beside the runs. For the holder of the study's lock."""
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)
-
-    def find(self, prefix: str) -> list[str]:
-        """Ids of the runs whose id begins so; a whole id stands for itself."""
-        ids = [run.path.name for run in self.runs()]
-        return [prefix] if prefix in ids else [each for each in ids if each.startswith(prefix)]
 
     def runs(self) -> list[RunFolder]:
         """Every run that has a manifest, by name."""

@@ -2,15 +2,17 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from scalinglab.errors import InputError
+from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.ladder import WSD, Branch, Decay, read_study
 from scalinglab.ladder.definition import Run, run_of
 from scalinglab.ladder.plan import Changes
 from scalinglab.records.derive import derive_table
+from scalinglab.records.measured import loss_unit, measured_loss
 from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 from scalinglab.sweep.agreement import check_maths
 from scalinglab.sweep.graph import Task, fork_task
@@ -73,12 +75,11 @@ def run_state(run: RunFolder, metrics: Metrics, end: int | None = None) -> State
     return "stopped" if (run.path / "manifest.json").exists() else "waiting"
 
 
-def last_loss(metrics: Metrics) -> float | None:
-    """The last measured loss, nats per byte, the mean over the held-out sets."""
-    if not metrics.evals:
-        return None
-    sets = metrics.evals[max(metrics.evals)]["sets"].values()
-    return sum(float(found.get("loss_per_byte", found["loss"])) for found in sets) / len(sets)
+def last_loss(metrics: Metrics) -> tuple[float | None, str]:
+    """The last measured loss, the mean over the held-out sets, and its unit: nats/byte or nats/token."""
+    sets = list(metrics.evals[max(metrics.evals)]["sets"].values()) if metrics.evals else []
+    unit = loss_unit(sets)
+    return (sum(measured_loss(found, unit)[0] for found in sets) / len(sets) if sets else None), unit
 
 
 def find_run(reference: str | Path, kind: str | None = None, below: Path = Path("runs")) -> KnownRun:
@@ -211,24 +212,49 @@ def perform_tasks(folder: StudyFolder, todo: list[Task], watch: Watch) -> Outcom
     return outcome
 
 
-def remove(known: Iterable[KnownRun], checkpoints_only: bool = False) -> None:
+def remove(
+    known: Iterable[KnownRun], checkpoints_only: bool = False, whole: StudyFolder | None = None
+) -> None:
     """Delete runs, or only their states; the table of the study follows.
 
-    Raises InputError when one is being trained, or the study is: its sweep relies on what stands.
+    whole: the study whose runs these are, where its folder goes too.
+    Raises InputError when one is being trained, or the study is (its sweep relies on what stands), and when others
+    than these would go, or lose their trunk; EnvironmentProblem naming what could not be removed.
     """
     runs = list(known)
-    for folder in {each.folder for each in runs}:
-        if folder.busy:
-            raise InputError(f"{folder.path}: a process is training this study; stop it first")
-    for each in runs:
-        _idle(each.run)
-    for each in runs:
-        shutil.rmtree(
-            each.run.path / "checkpoints" if checkpoints_only else each.run.path, ignore_errors=True
-        )
-    for folder in {each.folder for each in runs}:
-        if not len(derive_table(folder).table):
-            folder.table_path.unlink(missing_ok=True)
+    ids = {each.id for each in runs}
+    folders = {each.folder for each in runs} | ({whole} if whole else set())
+    failed: list[str] = []
+    with ExitStack() as held:
+        for folder in folders:
+            if folder.busy:
+                raise InputError(f"{folder.path}: a process is training this study; stop it first")
+            held.enter_context(folder.locked())
+        for each in runs:
+            held.enter_context(each.run.locked())
+        for other in [] if checkpoints_only else [each for folder in folders for each in known_runs(folder)]:
+            if other.id not in ids and (other.folder == whole or other.manifest["parent"] in ids):
+                raise InputError(
+                    f"{other.run.path} belongs to what is to be removed and was begun meanwhile; give the same "
+                    "command again"
+                )
+        for each in runs:
+            _delete(each.run.path / "checkpoints" if checkpoints_only else each.run.path, failed)
+        if whole and not failed:
+            _delete(whole.path, failed)
+        for folder in folders:
+            if folder.path.exists() and not len(derive_table(folder).table):
+                folder.table_path.unlink(missing_ok=True)
+    if failed:
+        raise EnvironmentProblem(f"could not be removed: {', '.join(failed)}; give the same command again")
+
+
+def _delete(folder: Path, failed: list[str]) -> None:
+    """Remove a folder; `failed` takes what could not be."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        failed.append(f"{error.filename or folder} ({error.strerror})")
 
 
 def _checkpoint(trunk: KnownRun, run: Run, at: int) -> int:

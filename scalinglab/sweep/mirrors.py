@@ -106,10 +106,10 @@ def feed(news: Iterable[tuple[str, dict[str, Any]]], mirrors: Iterable[Mirror]) 
 def mirrored(texts: Iterable[str], folder: StudyFolder) -> Iterator[Any]:
     """While the context lasts, calling what it yields passes on what the metrics gained. Raises as `mirror_of`."""
     mirrors = [mirror_of(text, folder) for text in texts]
-    follower = Follower(folder, from_start=False)
+    follower = Follower(folder, from_start=False) if mirrors else None
 
     def pass_on() -> None:
-        if mirrors:
+        if follower is not None:
             feed(follower.news(), mirrors)
 
     try:

@@ -148,13 +148,20 @@ def perform(
     """Train a task to its end, or to where it is stopped, and say which.
 
     The measurement is written last: a task without it is done again, from its rolling checkpoint
-    where there is one. In a team every process makes this call, and only that of rank 0 changes files. Raises
-    InputError when another process is training the run.
+    where there is one. In a team every process makes this call, and only that of rank 0 changes files. While another
+    process is training the run, as `fork` and `extend` may between two tasks of a sweep, it waits for that to end.
     """
     folder = store.run(task.run.id)
     if rank:
         return _train(task, store, folder, text, save_every, tell, should_stop, device)
-    with folder.locked():
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(folder.locked())  # waits a moment by itself
+                break
+            except InputError:  # a process that died holds no lock: this one is at work
+                if should_stop():
+                    return ("stopped", task.id)
         folder.create(manifest(task))
         folder.sweep_up()
         return _train(task, store, folder, text, save_every, tell, should_stop, device)

@@ -34,6 +34,19 @@ def test_a_full_disk_under_the_metrics_is_one_sentence() -> None:
         log.append("train", {"step": 1})
 
 
+def test_a_record_that_was_written_in_part_is_a_full_disk(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        try:
+            with pytest.raises(EnvironmentProblem, match=r"metrics.jsonl: no space left on the disk"):
+                log.append("train", {"step": 1})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "metrics.jsonl").stat().st_size == 10
+
+
 def test_a_folder_that_may_not_be_written_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,17 +1,19 @@
 """Runs found by name, forked again and taken further: exact, or refused with the mend."""
 
+import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from scalinglab.errors import InputError
-from scalinglab.ladder import Decay
+from scalinglab.corpus.streams import open_files
+from scalinglab.errors import EnvironmentProblem, InputError
+from scalinglab.ladder import Decay, read_study
 from scalinglab.ladder.plan import Changes
-from scalinglab.records.store import StudyFolder
+from scalinglab.records.store import Metrics, StudyFolder
 from scalinglab.sweep import Task, prepare, run
 from scalinglab.sweep.lineage import (
     KnownRun,
@@ -19,10 +21,14 @@ from scalinglab.sweep.lineage import (
     find_run,
     forked_branch,
     known_runs,
+    last_loss,
     perform_tasks,
     remove,
     run_state,
 )
+from scalinglab.sweep.text import begun_text
+from scalinglab.sweep.worker import perform
+from scalinglab.training import Streams
 
 # trunk "a": batches of 64 tokens, warmup to 640, forks at 1920, 2880 and 3840, a station at 2560
 
@@ -216,14 +222,18 @@ def test_a_fork_has_its_own_batch_floor_and_mixture(trunk: KnownRun, in_process)
 
 
 @contextmanager
-def held(*paths: Path) -> Iterator[None]:
+def held(*paths: Path) -> Iterator[Callable[[], None]]:
     """Locks that another process holds: each open file has its own, so one of this process will do."""
     locks = [FileLock(path, is_singleton=False) for path in paths]
     for lock in locks:
         lock.acquire()
-    yield
-    for lock in locks:
-        lock.release()
+
+    def release() -> None:
+        for lock in locks:
+            lock.release()
+
+    yield release
+    release()
 
 
 def test_a_running_trunk_forks_and_is_otherwise_left_alone(trunk: KnownRun, runs: Path, in_process) -> None:
@@ -261,6 +271,34 @@ def test_a_sweep_leaves_a_fork_that_is_being_trained_alone(
         swept = run(prepare(tiny_study, runs), tiny_study)
     assert swept.outcome.done == []
     assert not swept.outcome.failed
+
+
+def test_a_worker_waits_for_a_run_that_another_process_trains(trunk: KnownRun) -> None:
+    task = forked_branch(trunk, 2560, "linear", 640)
+    folder = trunk.folder.run(task.run.id)
+    text = begun_text(read_study(trunk.folder.study_path), trunk.folder)
+    streams = Streams(*open_files(text.files))
+    told: list[object] = []
+    asked: list[bool] = []
+
+    def attempt(should_stop: Callable[[], bool]) -> tuple[object, ...]:
+        return perform(task, trunk.folder, streams, 30.0, told.append, should_stop)
+
+    folder.lock_path.parent.mkdir(parents=True)
+    with held(folder.lock_path):
+        assert attempt(lambda: True) == ("stopped", task.id)
+    assert not (folder.path / "manifest.json").exists()
+    with held(folder.lock_path) as release:
+
+        def others_end() -> bool:
+            asked.append(folder.busy)
+            if len(asked) == 2:
+                release()
+            return False
+
+        assert attempt(others_end) == ("done", task.id)
+    assert asked == [True, True]
+    assert told
 
 
 # ---- extend ---------------------------------------------------------------------------------------
@@ -303,6 +341,21 @@ def test_an_extension_that_cannot_be_is_refused(trunk: KnownRun) -> None:
         extension(trunk, 3200)
 
 
+def test_the_last_loss_says_its_unit() -> None:
+    text = {"loss": 6.0, "se": 0.1, "tokens": 100, "bytes": 300}
+    ids = {"loss": 4.0, "se": 0.1, "tokens": 100, "bytes": 0}
+    first = {"loss": 3.0, "se": 0.1, "tokens": 100}  # of bytes, as all were once
+    for sets, said in (
+        ((text,), (2.0, "nats/byte")),
+        ((text, first), (2.5, "nats/byte")),
+        ((ids,), (4.0, "nats/token")),
+        ((text, ids), (5.0, "nats/token")),
+    ):
+        metrics = Metrics(evals={10: {"sets": {str(place): found for place, found in enumerate(sets)}}})
+        assert last_loss(metrics) == said
+    assert last_loss(Metrics())[0] is None
+
+
 # ---- removal --------------------------------------------------------------------------------------
 
 
@@ -319,3 +372,38 @@ def test_removal_leaves_the_rest_and_its_table(trunk: KnownRun, runs: Path) -> N
     assert read_runs(runs / "table.csv").equals(rest)
     remove(known_runs(StudyFolder(runs)))
     assert not (runs / "table.csv").exists()
+
+
+def test_removal_takes_nothing_that_was_not_named(trunk: KnownRun, runs: Path) -> None:
+    first, *others = trunk.branches()
+    for named, whole in (([trunk, *others], None), (known_runs(trunk.folder)[1:], trunk.folder)):
+        with pytest.raises(InputError, match=r"belongs to what is to be removed and was begun meanwhile"):
+            remove(named, whole=whole)
+    with held(first.run.lock_path), pytest.raises(InputError, match=r"is training this run"):
+        remove([trunk, first, *others])
+    assert trunk.branches() == [first, *others]
+    remove(known_runs(trunk.folder), whole=trunk.folder)
+    assert not runs.exists()
+
+
+def test_what_cannot_be_removed_is_named(trunk: KnownRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the locks of the study and of the runs, and the others go all the same."""
+    first, second, *_ = trunk.branches()
+    really = shutil.rmtree
+
+    def refuse(folder: Path) -> None:
+        assert trunk.folder.busy
+        assert first.run.busy or folder == second.run.path
+        if folder == first.run.path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder / "metrics.jsonl"))
+        really(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(
+        EnvironmentProblem, match=rf"{first.id}/metrics.jsonl \(Permission denied\); give the"
+    ):
+        remove([first, second])
+    assert first.run.metrics_path.exists()
+    assert not second.run.path.exists()
+    assert second.id not in trunk.folder.table_path.read_text("utf-8")
+    assert not trunk.folder.busy

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from scalinglab.errors import InputError
+from scalinglab.records.follow import Follower
 from scalinglab.records.store import StudyFolder
-from scalinglab.sweep.mirrors import feed, mirror_of
+from scalinglab.sweep.mirrors import feed, mirror_of, mirrored
 
 NEWS = [
     ("a", {"kind": "begin", "step": 0}),
@@ -48,6 +49,15 @@ def test_training_and_held_out_losses_are_passed_on() -> None:
 def test_an_unknown_mirror_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--mirror mlflow: choose tensorboard, .* wandb or wandb:PROJECT"):
         mirror_of("mlflow", StudyFolder(tmp_path))
+
+
+def test_without_a_mirror_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(follower: Follower) -> None:
+        raise AssertionError("read for nobody")
+
+    monkeypatch.setattr(Follower, "news", read)
+    with mirrored([], StudyFolder(tmp_path)) as pass_on:
+        pass_on()
 
 
 def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
