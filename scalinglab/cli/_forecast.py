@@ -10,6 +10,7 @@ from scalinglab.cli._table import table
 from scalinglab.ladder import read_study
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep.forecast import Forecast, forecast, timed_runs
+from scalinglab.sweep.text import check_sources
 from scalinglab.sweep.throughput import cores, stored
 from scalinglab.units import byte_text, count_text, duration_text
 
@@ -17,6 +18,7 @@ from scalinglab.units import byte_text, count_text, duration_text
 def dry_run(study_path: Path, out: Path, workers: int | None, measure: bool, as_json: bool) -> None:
     """Print the forecast of a study; measure its sizes' speed first where asked to."""
     study, folder = read_study(study_path), StudyFolder(out)
+    check_sources(study, study_path)
     if measure:
         from scalinglab.extras import need_training
         from scalinglab.sweep.timing import time_runs

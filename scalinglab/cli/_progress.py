@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scalinglab.sweep import Outcome, Task
 
 _KINDS = {"trunk": "trunk", "branch": "decay", "full": "whole"}
+_TELLING = 0.02
+"""Share of the work after which a guess of the time left is worth anything."""
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal
 
 
@@ -26,7 +28,9 @@ class SweepProgress:
         self._total = sum(task.cost for task in all_tasks)
         self._base = self._total - sum(task.cost for task in todo)
         self._done: dict[str, float] = {}
-        self._began = self._spoke = time.monotonic()
+        self._began: float | None = None
+        """Since training itself goes on: workers take seconds to start."""
+        self._spoke = time.monotonic()
         self._rows: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -51,7 +55,13 @@ class SweepProgress:
             self._rows[task.id] = self._progress.add_task(
                 f"{label} to {end / 1e6:.2f}M", total=task.end - task.start, loss=""
             )
+        elif kind == "stopping":
+            say(
+                "Stopping: every task is saved where it is. A second Ctrl-C does not wait for that.", "yellow"
+            )
         elif kind == "progress":
+            if self._began is None:
+                self._began = time.monotonic()
             _, task_id, step, loss = event
             task = self._tasks[task_id]
             self._done[task_id] = (step - task.start) * task.cost_per_step
@@ -80,7 +90,7 @@ class SweepProgress:
     def _plain(self) -> None:
         now = time.monotonic()
         worked = sum(self._done.values())
-        if now - self._spoke < _PLAIN_EVERY or worked <= 0:
+        if self._began is None or now - self._spoke < _PLAIN_EVERY or worked < _TELLING * self._total:
             return
         self._spoke = now
         left = (self._total - self._base - worked) / (worked / (now - self._began))

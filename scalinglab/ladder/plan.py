@@ -222,6 +222,12 @@ def _branch(
             "number of updates; leave out half_life_tokens, or end the ramp before"
         )
     half_life = None if half_life_tokens is None else half_life_tokens / batches.at(fork)
+    if fork < warmup:
+        raise InputError(
+            f"horizon {tokens} of size {size!r}: its decay begins at {trunk.tokens_at(fork)} tokens, inside the warmup "
+            f"of {study.schedule.warmup_tokens} (schedule.warmup_tokens); use a longer horizon, a shorter decay or a "
+            "shorter warmup"
+        )
     schedule = WSD(warmup, Decay(spec.shape, fork, end - fork, spec.floor, half_life))
     return Branch(fork, end, schedule, batches, recipe, _changes(entry, study))
 

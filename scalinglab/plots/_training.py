@@ -34,7 +34,8 @@ def schedule_and_loss(
     """Learning rate (above) and training loss of one size's trunk and its decay branches, against tokens.
 
     trunk, branches: curves with columns `tokens`, `loss` and `lr` in order of training, and, where the run was
-        measured on held-out text, `eval_loss` (NaN elsewhere). A branch begins at its fork.
+        measured on held-out text, `eval_loss` (NaN elsewhere). A branch begins at its fork: at its first row, or where
+        the frame's attrs say `fork_tokens`.
     Returns the loss Axes; those of the learning rate are the figure's latest. Loss is drawn as recorded (faint)
     and as a running mean of at most nine records. The first 4 % of the trunk may leave the plot at the top.
     Raises InputError for a curve without one of its columns.
@@ -50,11 +51,14 @@ def schedule_and_loss(
         colour = SizeColours(ends or [1.0])
         ax.plot(stem["tokens"], stem["loss"], color=INK, alpha=0.2, lw=0.7, zorder=1)
         for axes, column in ((rate, "lr"), (ax, "smooth")):
-            axes.plot(stem["tokens"], stem[column], color=INK, label="trunk", zorder=2)
+            origin = [0.0] if axes is rate else []  # the warmup begins there
+            axes.plot(
+                [*origin, *stem["tokens"]], [*origin, *stem[column]], color=INK, label="trunk", zorder=2
+            )
             for i, branch in enumerate(forks):
                 end = branch.iloc[-1]
                 shade = colour(end["tokens"])
-                start = branch["tokens"].iloc[0]
+                start = branch.attrs.get("fork_tokens", branch["tokens"].iloc[0])
                 joint = float(np.interp(start, stem["tokens"], stem[column]))
                 tokens, values = [start, *branch["tokens"]], [joint, *branch[column]]
                 first = i == 0  # one entry each in the legend
@@ -104,7 +108,9 @@ def _curve(metrics: Curve, what: str) -> pd.DataFrame:
     if curve.empty:
         raise InputError(f"the metrics of the {what} are empty; has it been trained?")
     window = 1 + 2 * (min(len(curve) // 3, _SMOOTHED) // 2)
-    return curve.assign(smooth=curve["loss"].rolling(window, center=True, min_periods=1).mean())
+    smooth = curve.assign(smooth=curve["loss"].rolling(window, center=True, min_periods=1).mean())
+    smooth.attrs |= getattr(metrics, "attrs", {})
+    return smooth
 
 
 def _measured(curve: pd.DataFrame) -> pd.DataFrame:
@@ -119,6 +125,7 @@ def read_curves(study: str | Path, size: str | None = None) -> tuple[pd.DataFram
     size: its name; by default the size with the most branches, the smaller of equals. `eval_loss` is the mean
     over the held-out sets. Raises InputError for a folder without runs, or without that size.
     """
+    from scalinglab.ladder.definition import run_of
     from scalinglab.records.store import StudyFolder
 
     runs = [(run.manifest(), run) for run in StudyFolder(Path(study)).runs()]
@@ -136,7 +143,11 @@ def read_curves(study: str | Path, size: str | None = None) -> tuple[pd.DataFram
         size = min(trunks, key=lambda name: (-len(forks[name]), trunks[name][0]["counts"]["params"]))
     if size not in trunks:
         raise InputError(f'{study} has no size "{size}"; it has {", ".join(trunks)}.')
-    return _read(trunks[size][1]), {found["id"]: _read(run) for found, run in forks[size]}
+    branches = {found["id"]: _read(run) for found, run in forks[size]}
+    for found, _ in forks[size]:
+        batches = run_of(found["definition"], found["size"]).batches
+        branches[found["id"]].attrs["fork_tokens"] = float(batches.tokens_at(found["start"]))
+    return _read(trunks[size][1]), branches
 
 
 def _read(run: Any) -> pd.DataFrame:

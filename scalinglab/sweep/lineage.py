@@ -270,13 +270,15 @@ def _checkpoint(trunk: KnownRun, run: Run, at: int) -> int:
     to = run.batches.tokens_at(run.batches.nearest_step(at))
     raise InputError(
         f"{trunk.id} keeps no checkpoint at {at} tokens; the nearest {'is' if len(near) == 1 else 'are'} at "
-        f"{_listed(run, near)}"
-        + (
-            f". To fork beyond its end, extend it first: scalinglab extend {trunk.run.path} --to {to}"
-            if beyond
-            else ""
-        )
+        f"{_listed(run, near)}" + (_beyond(trunk, to) if beyond else "")
     )
+
+
+def _beyond(trunk: KnownRun, to: int) -> str:
+    """What to do where a fork lies beyond what is trained."""
+    if trunk.folder.busy:
+        return ". Its study is being trained and may get there: wait for it, and look with scalinglab show"
+    return f". To fork beyond its end, extend it first: scalinglab extend {trunk.run.path} --to {to}"
 
 
 def _without_states(trunk: KnownRun) -> str:

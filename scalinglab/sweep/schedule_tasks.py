@@ -49,6 +49,7 @@ def schedule(
             while book.open or (book.most_urgent() and not book.outcome.stopped):
                 if interrupted and not book.outcome.stopped:
                     book.outcome.stopped = True
+                    watch(("stopping",))
                     engine.cancel()
                 while not interrupted and book.most_urgent() and engine.has_room(needs):
                     task = book.take()

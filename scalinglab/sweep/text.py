@@ -29,11 +29,27 @@ def study_text(
         folder = None  # nothing was trained there, whatever it says
     if study.data.mix and folder is not None and folder.data_path.exists():
         return begun_text(study, folder, progress)
-    wanted: Any = study.data.mix or [
+    check_sources(study, study_path)
+    return _built(_wanted(study, study_path), study, study_path, folder, progress)
+
+
+def check_sources(study: Study, study_path: Path) -> None:
+    """That every source is known, and that the user's own files are there. Opens none.
+
+    Raises InputError naming the study file and what is missing.
+    """
+    try:
+        corpus.resolve(_wanted(study, study_path))
+    except InputError as error:
+        raise InputError(f"{study_path}: data.{'mix' if study.data.mix else 'sources'}: {error}") from None
+
+
+def _wanted(study: Study, study_path: Path) -> Any:
+    """What the study names, as the corpus takes it."""
+    return study.data.mix or [
         _source(source, study_path.parent / (source.path or ""), source.label)
         for source in study.data.sources
     ]
-    return _built(wanted, study, study_path, folder, progress)
 
 
 def begun_text(study: Study, folder: StudyFolder, progress: Progress | None = None) -> corpus.Corpus:
