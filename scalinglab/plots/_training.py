@@ -145,6 +145,8 @@ def read_curves(study: str | Path, size: str | None = None) -> tuple[pd.DataFram
         raise InputError(f'{study} has no size "{size}"; it has {", ".join(trunks)}.')
     branches = {found["id"]: _read(run) for found, run in forks[size]}
     for found, _ in forks[size]:
+        if "definition" not in found:
+            continue  # of another tool's making: a branch then begins at its first record
         batches = run_of(found["definition"], found["size"]).batches
         branches[found["id"]].attrs["fork_tokens"] = float(batches.tokens_at(found["start"]))
     return _read(trunks[size][1]), branches

@@ -295,7 +295,7 @@ def test_schedule_and_loss_marks_forks_and_ends(training_records):
     ends = [line.get_xdata()[0] for line in marks if line.get_markerfacecolor() != "white"]
     assert ends == [512.0 * end for end in (500, 1000, 2000)]
     assert forks == [512.0 * (int(0.8 * end) + 10) for end in (500, 1000, 2000)]
-    np.testing.assert_array_equal(rate.lines[0].get_ydata(), trunk["lr"])
+    np.testing.assert_array_equal(rate.lines[0].get_ydata(), [0.0, *trunk["lr"]])
     assert rate.lines[1].get_ydata()[1:].tolist() == branches["b500"]["lr"].tolist()
     raw = [line for line in ax.lines if line.get_alpha() is not None]
     np.testing.assert_array_equal(raw[0].get_ydata(), trunk["loss"])

@@ -217,6 +217,22 @@ def test_runs_of_older_maths_are_refused_with_what_changed(
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_another_number_of_processes_is_refused(
+    tiny_study: Path, tmp_path: Path, in_process, tiny_runs
+) -> None:
+    """Two processes add up in another order, so that one would go on with other last digits."""
+    shutil.copytree(tiny_runs, tmp_path / "runs")
+    prepared = prepare(tiny_study, tmp_path / "runs")
+    trunk, branch = prepared.trunks[0].run, prepared.trunks[0].branches[0]
+    path = prepared.folder.run(trunk.id).metrics_path
+    path.write_text(path.read_text().replace('"kind": "begin",', '"kind": "begin", "processes": 2,'))
+    prepared.folder.run(branch.id).metrics_path.unlink()
+    with pytest.raises(
+        InputError, match=f"{trunk.id} was trained on cpu with 2 process.* here it would be cpu with 1"
+    ):
+        sweep(tiny_study, tmp_path / "runs")
+
+
 def test_two_processes_cannot_train_in_one_folder(tiny_study: Path, tmp_path: Path) -> None:
     from filelock import FileLock
 
