@@ -2,13 +2,19 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+with warnings.catch_warnings(), suppress(ImportError):
+    # torch's compiler loads it late, which fails where something has loaded Python's own distutils by then
+    warnings.simplefilter("ignore")
+    import setuptools  # noqa: F401
 
 from scalinglab.corpus.streams import SourceFiles, open_files
 from scalinglab.sweep import Outcome, Task
