@@ -16,6 +16,9 @@ TEXT = {"tinytext/a.txt": "some text"}
 # `-d FOLDER` is the last argument of the command that fetch gives to pip
 LAST = 'for last; do :; done; cp "{path}" "$last/{name}"'
 
+# pip in this process takes away the distutils that setuptools put in place
+pytestmark = pytest.mark.filterwarnings("ignore:Setuptools is replacing distutils:UserWarning")
+
 
 @pytest.fixture
 def offline_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
