@@ -22,6 +22,12 @@ from scalinglab.sweep.schedule_tasks import Watch
 
 
 @pytest.fixture(scope="session")
+def lacking() -> Callable[[str], None]:
+    """Skip aloud for what this machine lacks; where everything is demanded, as by .ci/run, that is a failure."""
+    return pytest.fail if os.environ.get("SCALINGLAB_REQUIRE_DATA") else pytest.skip
+
+
+@pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real training runs: SCALINGLAB_DATA, else ../shared/data beside the repository."""
     given = os.environ.get("SCALINGLAB_DATA")

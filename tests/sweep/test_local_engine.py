@@ -55,11 +55,11 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_processes_a_task_end_with_the_table_of_one(
-    tiny_study: Path, tmp_path: Path, request: pytest.FixtureRequest
+    tiny_study: Path, tmp_path: Path, request: pytest.FixtureRequest, lacking
 ) -> None:
     """Stopped in the midst of its last branch but one, two go on with it."""
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
-        pytest.skip("this build of torch has no gloo for several processes on a CPU")
+        lacking("this build of torch has no gloo for several processes on a CPU")
     study, text = tiny_study.with_name("pair.toml"), tiny_study.read_text("utf-8")
     first, last = text.index('[[ladder.sizes]]\nname = "a"'), text.index('[[ladder.sizes]]\nname = "b"')
     text = text[:first] + text[last:].replace("replicates =", "# ")

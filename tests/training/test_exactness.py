@@ -89,10 +89,12 @@ def test_two_forks_share_their_prefix_and_the_decay_alone_parts_them(run, stream
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # torch's own
 @pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")  # likewise
-def test_compiled_code_keeps_all_of_it_and_differs_in_last_digits(run, streams, tmp_path: Path) -> None:
+def test_compiled_code_keeps_all_of_it_and_differs_in_last_digits(
+    run, streams, tmp_path: Path, lacking
+) -> None:
     """One test, so that one process compiles once."""
     if not (shutil.which("g++") or shutil.which("clang++")):
-        pytest.skip("no C++ compiler (g++ or clang++) to compile the training code with")
+        lacking("no C++ compiler (g++ or clang++) to compile the training code with")
     run = replace(run, shape=replace(run.shape, layers=1), compiled=True)
     check_a_zero_length_decay(run, streams)
     check_an_interruption(run, streams, tmp_path, 10)

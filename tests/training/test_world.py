@@ -14,9 +14,9 @@ from scalinglab.ladder.definition import Run
 from scalinglab.training import Streams, Trainer
 
 
-def test_two_processes_train_what_one_does(run: Run, streams: Streams, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_does(run: Run, streams: Streams, tmp_path: Path, lacking) -> None:
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
-        pytest.skip("this build of torch has no gloo for several processes on a CPU")
+        lacking("this build of torch has no gloo for several processes on a CPU")
     (tmp_path / "run.json").write_text(json.dumps(run.definition()))
     arrays = {f"train-{name}": text for name, text in streams.train.items()}
     np.savez(
