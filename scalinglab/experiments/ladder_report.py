@@ -112,16 +112,25 @@ def ladder_report(
 
 
 def _own_recipe(swept: Swept) -> tuple[pd.DataFrame, list[str]]:
-    """Trunks, and the branches of the study's first way of decaying: a law describes models trained alike."""
-    table = swept.table
+    """Trunks, and the branches of the study's first way of decaying, under its own settings.
+
+    A law describes models trained alike.
+    """
+    varied = {trunk.run.id for trunk in swept.prepared.trunks if trunk.variant}
+    table, notes = swept.table[~swept.table["trunk_id"].isin(varied)], []
+    if len(table) < len(swept.table):
+        notes.append(
+            "The fit takes the study's own settings alone; table.csv also has those of its variants."
+        )
     entry, spec, _ = swept.prepared.study.recipes[0]
     recipe = entry.name if entry is not None else f"wsd-{spec.shape}"
     own = table[(table["kind"] == "trunk") | ((table["kind"] == "branch") & (table["recipe"] == recipe))]
     others = sorted(set(table["recipe"]) - set(own["recipe"]))
-    if not others:
-        return own, []
-    note = f"The fit takes the branches of {recipe} alone; table.csv also has {', '.join(others)} (column recipe)."
-    return own, [note]
+    if others:
+        notes.append(
+            f"The fit takes the branches of {recipe} alone; table.csv also has {', '.join(others)} (column recipe)."
+        )
+    return own, notes
 
 
 def trunk_bootstrap(fitted: Fit) -> Bootstrap:

@@ -1,9 +1,9 @@
 """A study turned into runs: what is trained once, what forks from it, and where each is measured."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from scalinglab.errors import InputError
 from scalinglab.ladder.batches import Batches
@@ -12,7 +12,9 @@ from scalinglab.ladder.from_scratch import Constant, Cosine, CosineLoop, Linear,
 from scalinglab.ladder.presets import DecaySpec
 from scalinglab.ladder.schedule import WSD, WSDS, Schedule
 from scalinglab.ladder.shapes import Shape
-from scalinglab.ladder.study import Branches, Full, Study
+from scalinglab.ladder.study import Branches, Full, Study, Variant
+
+Planned = TypeVar("Planned")
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,13 @@ class Scratch:
 
 
 def plan(study: Study) -> list[Trunk]:
-    """The trunks of a study with their branches, smallest size first.
+    """The trunks of a study with their branches, smallest size first; its variants' after its own.
 
     A branch of S updates decays over its last round(share·S), at least one. Raises InputError when
     a fork would lie inside the warmup, or a horizon between two updates.
     """
+    if study.variants:
+        return [trunk for variant in study.expanded() for trunk in _plan_of(variant, plan)]
     batches = study_batches(study)
     warmup = -(-study.schedule.warmup_tokens // study.training.batch_tokens)
     trunks = []
@@ -144,7 +148,9 @@ def plan(study: Study) -> list[Trunk]:
 
 
 def plan_full(study: Study) -> list[Scratch]:
-    """The runs that a study trains from scratch to compare with, smallest size first."""
+    """The runs that a study trains from scratch to compare with, smallest size first; its variants' after its own."""
+    if study.variants:
+        return [run for variant in study.expanded() for run in _plan_of(variant, plan_full)]
     batches = study_batches(study)
     half_life_tokens = study.schedule.half_life_tokens
     half_life = None if half_life_tokens is None else half_life_tokens / study.training.batch_tokens
@@ -165,6 +171,13 @@ def plan_full(study: Study) -> list[Scratch]:
                 for schedule, its_ends in schedules:
                     found.append(Scratch(shape, seed, batches, schedule, its_ends, entry.name))
     return sorted(found, key=lambda run: (run.shape.params, run.seed))
+
+
+def _plan_of(variant: Variant, planner: Callable[[Study], list[Planned]]) -> list[Planned]:
+    try:
+        return planner(variant.study)
+    except InputError as error:
+        raise InputError(f"variant {variant.name}: {error}" if variant.name else str(error)) from None
 
 
 def study_batches(study: Study) -> Batches:

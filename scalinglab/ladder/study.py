@@ -1,6 +1,8 @@
 """The study file: everything that decides what is trained. `study_file` reads and checks one."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -173,6 +175,62 @@ class Full(_Where):
     floor: Annotated[float, Field(ge=0, lt=1)] | None = None
 
 
+Positives = Annotated[float, Field(gt=0)]
+Portion = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Variants(_Where):
+    """The ladder, or a part of it, trained again under other settings. A list asks for one of each value.
+
+    Several lists ask for every combination. What is not given is the study's own.
+    """
+
+    lr: Positives | list[Positives] | None = None
+    batch_tokens: Tokens | list[Tokens] | None = None
+    optimiser: Literal["adamw", "muon"] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] | None = None
+    beta1: Portion | list[Portion] | None = None
+    beta2: Portion | list[Portion] | None = None
+    clip: Positives | list[Positives] | None = None
+    precision: Literal["fp32", "bf16"] | None = None
+    parametrisation: Literal["minicpm", "standard"] | list[Literal["minicpm", "standard"]] | None = None
+    width_base: Positive | list[Positive] | None = None
+    scale_emb: Positives | list[Positives] | None = None
+    scale_depth: Positives | list[Positives] | None = None
+    init_std: Positives | list[Positives] | None = None
+    embedding_as: Literal["vector", "matrix"] | None = None
+
+    def settings(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the values given."""
+        keys = [key for key in type(self).model_fields if key not in _Where.model_fields]
+        given = {key: value for key in keys if (value := getattr(self, key)) is not None}
+        values = [value if isinstance(value, list) else [value] for value in given.values()]
+        for chosen in product(*values):
+            yield dict(zip(given, chosen, strict=True))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A study under one set of settings."""
+
+    study: "Study"
+    settings: tuple[tuple[str, Any], ...] = ()
+    """What differs from the study's own."""
+
+    @property
+    def name(self) -> str:
+        """In words: `lr 0.004, standard`; "" of the study's own settings."""
+        plain = ("parametrisation", "optimiser", "precision")
+        return ", ".join(
+            str(value)
+            if key in plain
+            else f"{key} {value:g}"
+            if isinstance(value, float)
+            else f"{key} {value}"
+            for key, value in self.settings
+        )
+
+
 class Replicates(_Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     horizons: list[Tokens] | None = None
@@ -227,8 +285,12 @@ class Study(_Section):
     branches: list[Branches] = []
     """Ways of decaying; by default one, that of `schedule`."""
     full: list[Full] = []
+    variants: list[Variants] = []
+    """The ladder again under other settings; the study's own are always trained."""
     ladder: Ladder
     _tokenizer_vocab: int | None = PrivateAttr(None)
+    _where: _Where = PrivateAttr(_Where())
+    """Of a variant: the part of the ladder that it applies to."""
 
     @property
     def vocab(self) -> int:
@@ -284,6 +346,32 @@ class Study(_Section):
             (None, own, self.schedule.half_life_tokens)
         ]
 
+    def expanded(self) -> list[Variant]:
+        """The study under its own settings, then under those of each variant, none of which has variants itself.
+
+        A combination that repeats the study's own settings is left out.
+        """
+        bare = self.model_copy(update={"variants": []})
+        found = [Variant(bare)]
+        for entry in self.variants:
+            for chosen in entry.settings():
+                own = {**self.training.model_dump(), **self.model.model_dump()}
+                other = {key: value for key, value in chosen.items() if own[key] != value}
+                if not other:
+                    continue
+                sections = {
+                    name: section.model_copy(
+                        update={
+                            key: value for key, value in other.items() if key in type(section).model_fields
+                        }
+                    )
+                    for name, section in (("training", self.training), ("model", self.model))
+                }
+                varied = bare.model_copy(update=sections)
+                varied._where = entry
+                found.append(Variant(varied, tuple(other.items())))
+        return found
+
     def horizons(self, size: Size) -> list[int]:
         if size.horizons is not None:
             return sorted(size.horizons)
@@ -300,13 +388,18 @@ class Study(_Section):
         return sorted({*self.ladder.horizons, *scaled} if scaled else self.ladder.horizons)
 
     def trunks(self, size: Size) -> list[tuple[int, list[int]]]:
-        """(seed, horizons in tokens) of every trunk of a size."""
+        """(seed, horizons in tokens) of every trunk of a size under the study's own settings."""
         found = [(seed, self.horizons(size)) for seed in self.seeds]
         if size.replicates is not None:
             own = size.replicates.horizons
             horizons = self.horizons(size) if own is None else sorted(own)
             found += [(seed, horizons) for seed in size.replicates.seeds]
-        return found
+        where = self._where
+        return [
+            (seed, [each for each in horizons if where.horizons is None or each in where.horizons])
+            for seed, horizons in found
+            if where.applies(size.label, seed)
+        ]
 
 
 def differences(old: Study, new: Study) -> list[str]:

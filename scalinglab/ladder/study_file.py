@@ -14,7 +14,7 @@ from scalinglab.ladder.plan import Branch, plan, plan_full
 from scalinglab.ladder.presets import PRESETS
 from scalinglab.ladder.schedule import Schedule
 from scalinglab.ladder.source_names import suffix
-from scalinglab.ladder.study import Branches, Full, Source, Study
+from scalinglab.ladder.study import Branches, Full, Source, Study, Variants
 from scalinglab.ladder.tokens import (
     BYTES,
     bpe_vocabulary,
@@ -121,6 +121,9 @@ def _check(study: Study) -> None:
         for i, e in enumerate(study.training.batch_ramp)
     }
     batches |= {f"branches[{i}].batch_tokens": e.batch_tokens or batch for i, e in enumerate(study.branches)}
+    for i, entry in enumerate(study.variants):
+        chosen = {settings.get("batch_tokens", batch) for settings in entry.settings()}
+        batches |= {f"variants[{i}].batch_tokens": tokens for tokens in sorted(chosen)}
     for key, tokens in batches.items():
         if tokens % data.context:
             raise InputError(
@@ -145,7 +148,9 @@ def _check(study: Study) -> None:
         seeds = [seed for seed, _ in study.trunks(size)]
         if len(set(seeds)) < len(seeds):
             raise InputError(f"ladder: size {size.label!r} has two trunks of one seed; seeds are {seeds}")
-    _check_twins(study)
+    for variant in study.expanded():
+        _check_twins(variant.study)
+    _check_variants(study)
     if not plan(study) and not plan_full(study):
         raise InputError(
             "the study asks for no run: its branches and full entries apply to no trunk of the ladder"
@@ -185,27 +190,52 @@ def _check_decays(study: Study) -> None:
             )
 
 
-def _check_where(study: Study, entry: Branches | Full) -> None:
+def _check_where(study: Study, entry: Branches | Full | Variants, called: str = "") -> None:
     """The part of the ladder that an entry applies to."""
+    called = called or f"entry {entry.name!r}"  # type: ignore[union-attr]
     known: dict[str, list[Any]] = {
         "sizes": [size.label for size in study.ladder.sizes],
         "seeds": list(dict.fromkeys(seed for size in study.ladder.sizes for seed, _ in study.trunks(size))),
     }
-    if isinstance(entry, Branches):
+    if not isinstance(entry, Full):
         trunks = [trunk for size in study.ladder.sizes for trunk in study.trunks(size)]
         known["horizons"] = sorted({tokens for _, horizons in trunks for tokens in horizons})
     for key in ("sizes", "seeds", "horizons"):
         named = getattr(entry, key)
         if named == []:
-            raise InputError(f"entry {entry.name!r}: {key} is empty; name one, or leave the key out for all")
+            raise InputError(f"{called}: {key} is empty; name one, or leave the key out for all")
         for each in named or ():
             if named.count(each) > 1:
-                raise InputError(f"entry {entry.name!r} names {key.removesuffix('s')} {each} twice")
+                raise InputError(f"{called} names {key.removesuffix('s')} {each} twice")
             if each not in known.get(key, [each]):
                 raise InputError(
-                    f"entry {entry.name!r} names {key.removesuffix('s')} {each!r}; the ladder has "
+                    f"{called} names {key.removesuffix('s')} {each!r}; the ladder has "
                     f"{', '.join(map(str, known[key]))}"
                 )
+
+
+def _check_variants(study: Study) -> None:
+    """Each entry says something, applies somewhere, and asks for nothing that another one asks for."""
+    for i, entry in enumerate(study.variants):
+        where = f"variants[{i}]"
+        if not any(entry.settings()):
+            keys = [key for key in type(entry).model_fields if key not in ("sizes", "seeds", "horizons")]
+            raise InputError(f"{where}: names no setting; give one of {', '.join(keys)}")
+        for key in entry.model_fields_set:
+            if getattr(entry, key) == []:
+                raise InputError(f"{where}.{key}: is an empty list; name one value, or leave the key out")
+        _check_where(study, entry, where)
+    asked = set()
+    for variant in study.expanded()[1:]:
+        for size in study.ladder.sizes:
+            for seed, _ in variant.study.trunks(size):
+                key = frozenset(variant.settings), size.label, seed
+                if key in asked:
+                    raise InputError(
+                        f"variants: {variant.name} is asked for twice for size {size.label!r}, seed {seed}; leave one "
+                        "out"
+                    )
+                asked.add(key)
 
 
 def _check_weights(study: Study, name: str, weights: Mapping[str, float]) -> None:

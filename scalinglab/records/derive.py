@@ -59,11 +59,43 @@ def derive_table(folder: StudyFolder, write: bool = True) -> Derived:
             rows += _rows(manifest, metrics.evals[step])
     table = pd.DataFrame(rows)
     if len(table):
+        table = _varied(table, {manifest["id"]: manifest["definition"] for _, manifest, _ in known})
         table = table.sort_values(["params", "seed", "kind", "tokens", "eval_set"], kind="stable")
         table = table.reset_index(drop=True)
     if write and len(table):
         write_atomic(folder.table_path, table.to_csv(index=False))
     return Derived(table, tuple(notes))
+
+
+VARIED: dict[str, Any] = {
+    "parametrisation": "minicpm",
+    "width_base": None,
+    "scale_emb": 12.0,
+    "scale_depth": 1.4,
+    "init_std": 0.1,
+    "embedding_as": "vector",
+    "optimiser": "adamw",
+    "weight_decay": None,
+    "beta1": None,
+    "beta2": None,
+    "clip": None,
+    "precision": "fp32",
+    "compiled": False,
+}
+"""Settings that are a column where runs differ in them, and what a definition that leaves one out means."""
+
+
+def _varied(table: pd.DataFrame, definitions: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The table with a column for every further setting that its runs do not share."""
+    flat = {
+        name: given | given.get("scaling", {}) | dict(zip(("beta1", "beta2"), given["betas"], strict=True))
+        for name, given in definitions.items()
+    }
+    for key, otherwise in VARIED.items():
+        values = table["run_id"].map({name: given.get(key, otherwise) for name, given in flat.items()})
+        if values.nunique(dropna=False) > 1:
+            table[key] = values
+    return table
 
 
 def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -62,6 +62,6 @@ def check_runs(study: Study, planned: Iterable[str], folder: StudyFolder) -> Non
 def _conflict(folder: StudyFolder, changed: list[str]) -> StudyConflict:
     return StudyConflict(
         f"{folder.path} holds runs that this study does not ask for, and nothing was changed there. It "
-        f"differs in: {'; '.join(changed)}. Sizes, seeds, horizons, branches and runs from scratch may be added; for "
-        "anything else take another folder with --out, or remove that one"
+        f"differs in: {'; '.join(changed)}. Sizes, seeds, horizons, branches, variants and runs from "
+        "scratch may be added; for anything else take another folder with --out, or remove that one"
     )

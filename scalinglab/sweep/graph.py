@@ -62,6 +62,8 @@ class PlannedTrunk:
 
     plan: Trunk | Scratch
     run: Run
+    variant: str = ""
+    """The settings that differ from the study's own, in words."""
 
     @property
     def branches(self) -> list[Run]:
@@ -76,12 +78,18 @@ class PlannedTrunk:
 def planned_trunks(
     study: Study, data: str, weights: Weights, compiled: Mapping[str, bool] | None = None
 ) -> list[PlannedTrunk]:
-    """Every trunk of a study, then what it trains from scratch, each run identified by its content."""
-    roots: list[Trunk | Scratch] = [*plan(study), *plan_full(study)]
-    return [
-        PlannedTrunk(root, root_run(study, root, data, weights, (compiled or {}).get(root.shape.name)))
-        for root in roots
-    ]
+    """Every trunk of a study, then what it trains from scratch, each run identified by its content.
+
+    Variants follow one after the other.
+    """
+    found = []
+    for variant in study.expanded():
+        own = variant.study
+        roots: list[Trunk | Scratch] = [*plan(own), *plan_full(own)]
+        for root in roots:
+            run = root_run(own, root, data, weights, (compiled or {}).get(root.shape.name))
+            found.append(PlannedTrunk(root, run, variant.name))
+    return found
 
 
 def tasks(trunks: Iterable[PlannedTrunk]) -> list[Task]:
