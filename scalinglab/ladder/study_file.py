@@ -121,10 +121,12 @@ def _check(study: Study) -> None:
         for i, e in enumerate(study.training.batch_ramp)
     }
     batches |= {f"branches[{i}].batch_tokens": e.batch_tokens or batch for i, e in enumerate(study.branches)}
-    for i, entry in enumerate(study.variants):
-        chosen = {settings.get("batch_tokens", batch) for settings in entry.settings()}
-        batches |= {f"variants[{i}].batch_tokens": tokens for tokens in sorted(chosen)}
-    for key, tokens in batches.items():
+    varied = [
+        (f"variants[{i}].batch_tokens", settings.get("batch_tokens", batch))
+        for i, entry in enumerate(study.variants)
+        for settings in entry.settings()
+    ]
+    for key, tokens in [*batches.items(), *varied]:
         if tokens % data.context:
             raise InputError(
                 f"{key}: {tokens} is not a whole number of sequences of data.context = "
@@ -148,13 +150,13 @@ def _check(study: Study) -> None:
         seeds = [seed for seed, _ in study.trunks(size)]
         if len(set(seeds)) < len(seeds):
             raise InputError(f"ladder: size {size.label!r} has two trunks of one seed; seeds are {seeds}")
-    for variant in study.expanded():
-        _check_twins(variant.study)
     _check_variants(study)
     if not plan(study) and not plan_full(study):
         raise InputError(
             "the study asks for no run: its branches and full entries apply to no trunk of the ladder"
         )
+    for variant in study.expanded():
+        _check_twins(variant.study)
 
 
 def _check_decays(study: Study) -> None:
@@ -218,24 +220,24 @@ def _check_variants(study: Study) -> None:
     """Each entry says something, applies somewhere, and asks for nothing that another one asks for."""
     for i, entry in enumerate(study.variants):
         where = f"variants[{i}]"
-        if not any(entry.settings()):
-            keys = [key for key in type(entry).model_fields if key not in ("sizes", "seeds", "horizons")]
-            raise InputError(f"{where}: names no setting; give one of {', '.join(keys)}")
         for key in entry.model_fields_set:
             if getattr(entry, key) == []:
                 raise InputError(f"{where}.{key}: is an empty list; name one value, or leave the key out")
+        if not any(entry.settings()):
+            keys = [key for key in type(entry).model_fields if key not in ("sizes", "seeds", "horizons")]
+            raise InputError(f"{where}: names no setting; give one of {', '.join(keys)}")
         _check_where(study, entry, where)
     asked = set()
     for variant in study.expanded()[1:]:
         for size in study.ladder.sizes:
             for seed, _ in variant.study.trunks(size):
-                key = frozenset(variant.settings), size.label, seed
-                if key in asked:
+                run = frozenset(variant.settings), size.label, seed
+                if run in asked:
                     raise InputError(
                         f"variants: {variant.name} is asked for twice for size {size.label!r}, seed {seed}; leave one "
                         "out"
                     )
-                asked.add(key)
+                asked.add(run)
 
 
 def _check_weights(study: Study, name: str, weights: Mapping[str, float]) -> None:

@@ -20,8 +20,9 @@ def test_the_study_file_of_the_page_is_one(tmp_path: Path) -> None:
     path = tmp_path / "page.toml"
     path.write_text(documented(), "utf-8")
     study = read_study(path)
-    assert [trunk.shape.name for trunk in plan(study)] == ["20k", "gqa", "gqa", "gqa"]
-    assert [run.recipe for run in plan_full(study)] == ["cosine", "cosine"]
+    varied = 3 * 2 - 1  # learning rates x parametrisations, without the study's own
+    assert [trunk.shape.name for trunk in plan(study)] == ["20k", "gqa", "gqa", "gqa"] + ["20k"] * varied
+    assert [run.recipe for run in plan_full(study)] == ["cosine", "cosine"] * (1 + varied)
     commented = re.sub(r"^# (half_life_tokens|tokens_per_param)", r"\1", documented(), flags=re.M)
     path.write_text(
         commented.replace('decay = "1-sqrt" ', 'decay = "exponential"').replace("floor = 0.0", "floor = 0.1")
