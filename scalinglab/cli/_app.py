@@ -323,7 +323,8 @@ def plot(
 
 
 @app.command(
-    epilog="Examples:\n\n  scalinglab reproduce --list\n\n  scalinglab reproduce published-fits --data ../shared/data"
+    epilog="Examples:\n\n  scalinglab reproduce --list\n\n  scalinglab reproduce lr-transfer --scale tiny\n\n"
+    "  scalinglab reproduce published-fits --data ../shared/data\n\n  scalinglab reproduce --all"
 )
 def reproduce(
     experiment: Annotated[
@@ -333,14 +334,46 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of the real runs; default $SCALINGLAB_DATA, else ../shared/data."),
     ] = None,
-    figures: Annotated[Path, typer.Option(help="Folder of the figures.")] = Path("figures"),
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder of figures and pages; default figures, of other scales figures/SCALE."),
+    ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(help="Of an experiment on runs of its own: tiny (two minutes), small or full."),
+    ] = "small",
+    runs: Annotated[Path, typer.Option(help="Folder that holds the studies' folders.")] = Path("runs"),
+    workers: Workers = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Train what is missing without asking first.")
+    ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Remake all figures, pages and the gallery from what is there; trains nothing."
+        ),
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name what can be reproduced.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remake published results: their figures beside ours, why they differ, and the pictures drawn again."""
+    """Remake experiments: published figures beside ours, why they differ, a page and the pictures.
+
+    An experiment on runs of its own shows first what would be trained, what it costs and how long it takes; runs that
+    stand already, in whatever study below --runs, are not trained again.
+    """
     from scalinglab.cli import _reproduce
 
-    _reproduce.reproduce_command(experiment, data, figures, listing, as_json)
+    if everything:
+        if experiment:
+            raise InputError(f"--all takes no experiment; leave out {experiment}, or --all")
+        _reproduce.everything(data, figures or Path("figures"), runs, as_json)
+        return
+    if listing or experiment is None:
+        _reproduce.print_list(as_json)
+        return
+    stopped = _reproduce.reproduce_command(experiment, data, figures, scale, runs, workers, yes, as_json)
+    if stopped:
+        raise typer.Exit(130)
 
 
 @corpus_app.command("list", epilog="Example:\n\n  scalinglab corpus list")

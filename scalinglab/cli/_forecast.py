@@ -15,8 +15,13 @@ from scalinglab.sweep.throughput import cores, stored
 from scalinglab.units import byte_text, count_text, duration_text
 
 
-def dry_run(study_path: Path, out: Path, workers: int | None, measure: bool, as_json: bool) -> None:
-    """Print the forecast of a study; measure its sizes' speed first where asked to."""
+def dry_run(
+    study_path: Path, out: Path, workers: int | None, measure: bool, as_json: bool, tail: bool = True
+) -> None:
+    """Print the forecast of a study; measure its sizes' speed first where asked to.
+
+    tail: say at the end how to begin.
+    """
     study, folder = read_study(study_path), StudyFolder(out)
     check_sources(study, study_path)
     if measure:
@@ -32,10 +37,10 @@ def dry_run(study_path: Path, out: Path, workers: int | None, measure: bool, as_
     if as_json:
         print_json(_json(found))
         return
-    _print(found, study_path, out)
+    _print(found, study_path, out, tail)
 
 
-def _print(found: Forecast, study_path: Path, out: Path) -> None:
+def _print(found: Forecast, study_path: Path, out: Path, tail: bool) -> None:
     trained = table(
         found.title or study_path.stem, "size", "N", "N in all", "runs", "updates", "tokens", "horizons",
         caption="Runs: trunks + decay branches + from scratch. Updates and tokens: of all of them.",
@@ -78,7 +83,8 @@ def _print(found: Forecast, study_path: Path, out: Path) -> None:
             else f"; ~ is guessed from other sizes, as for {', '.join(unmeasured)}"
         )
         note(f"scalinglab sweep {study_path} --dry-run --time measures each size for two seconds{sizes}.")
-    say("Nothing was trained. Without --dry-run the study begins.")
+    if tail:
+        say("Nothing was trained. Without --dry-run the study begins.")
 
 
 def _flops(name: str, cost: Any) -> tuple[str, ...]:

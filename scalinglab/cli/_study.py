@@ -1,6 +1,7 @@
 """`scalinglab sweep`, `quickstart` and `status`."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,77 @@ from scalinglab.extras import need_training
 from scalinglab.ladder import read_study
 from scalinglab.ladder.definition import Run
 from scalinglab.records.store import Metrics, StudyFolder
-from scalinglab.sweep import prepare, run
+from scalinglab.sweep import Swept, prepare, run
+from scalinglab.sweep.local_engine import SAVE_EVERY
 from scalinglab.sweep.mirrors import mirrored
+from scalinglab.sweep.reuse import reuse
 from scalinglab.units import count_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _LOOK_EVERY = 1.0  # seconds, of status --follow
+
+
+def train(
+    study: Path,
+    out: Path,
+    workers: int | None,
+    save_every: float = SAVE_EVERY,
+    mirrors: Sequence[str] = (),
+    processes_per_task: int = 1,
+    device: str | None = None,
+    others: Sequence[StudyFolder] = (),
+) -> Swept | None:
+    """Train what a study lacks, with its bars; None when it was stopped.
+
+    others: folders of studies whose runs are taken over where this one asks for the same. Raises EnvironmentProblem
+    when a part of it could not be trained.
+    """
+    with steps("Corpus") as progress:
+        prepared = prepare(study, out, progress, workers)
+    for sentence in (*prepared.texts.notes, *prepared.notes):
+        note(sentence)
+    if others:
+        prepared, taken = reuse(prepared, study, others)
+        for name, count in taken.items():
+            say(f"{count} run{'s' * (count > 1)} of {name} are runs of this study too, and are taken over")
+    if prepared.todo:
+        already = len(prepared.tasks) - len(prepared.todo)
+        kinds = [trunk.run.kind for trunk in prepared.trunks]
+        counts = {
+            "trunks": kinds.count("trunk"),
+            "decay branches": sum(len(trunk.branches) for trunk in prepared.trunks),
+            "runs from scratch": kinds.count("full"),
+        }
+        say(
+            f"{prepared.study.title or study.stem}: "
+            + ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+            + f" into {out}"
+            + (f"; {already} of {len(prepared.tasks)} parts already stand" if already else "")
+        )
+    with (
+        mirrored(mirrors, prepared.folder) as pass_on,
+        SweepProgress(prepared.tasks, prepared.todo) as progress_bars,
+    ):
+
+        def watch(event: tuple[Any, ...]) -> None:
+            progress_bars(event)
+            pass_on()
+
+        swept = run(prepared, study, workers, watch, save_every, processes_per_task, device)
+    if swept.outcome.stopped:
+        say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
+        return None
+    for sentence in outcome_sentences(swept.outcome):
+        note(sentence)
+    if swept.outcome.failed:
+        raise EnvironmentProblem(
+            f"{len(swept.outcome.failed)} parts of the study could not be trained, the first because "
+            f"{next(iter(swept.outcome.failed.values())).strip().splitlines()[-1].rstrip('.')}; what stands is "
+            "kept, and the same command tries the rest again"
+        )
+    return swept
 
 
 def run_study(
@@ -40,38 +104,10 @@ def run_study(
     need_training()
     console.quiet = as_json
     try:
-        with steps("Corpus") as progress:
-            prepared = prepare(study, out, progress, workers)
-        for sentence in (*prepared.texts.notes, *prepared.notes):
-            note(sentence)
-        if prepared.todo:
-            already = len(prepared.tasks) - len(prepared.todo)
-            say(
-                f"{prepared.study.title or study.stem}: {len(prepared.trunks)} trunks, "
-                f"{sum(len(t.branches) for t in prepared.trunks)} decay branches into {out}"
-                + (f"; {already} of {len(prepared.tasks)} parts already stand" if already else "")
-            )
-        with (
-            mirrored(mirrors, prepared.folder) as pass_on,
-            SweepProgress(prepared.tasks, prepared.todo) as progress_bars,
-        ):
-
-            def watch(event: tuple[Any, ...]) -> None:
-                progress_bars(event)
-                pass_on()
-
-            swept = run(prepared, study, workers, watch, save_every, processes_per_task, device)
-        if swept.outcome.stopped:
-            say("Stopped; everything so far is kept. The same command goes on from here.", "yellow")
+        swept = train(study, out, workers, save_every, mirrors, processes_per_task, device)
+        if swept is None:
             return True
-        for sentence in outcome_sentences(swept.outcome):
-            note(sentence)
-        if swept.outcome.failed:
-            raise EnvironmentProblem(
-                f"{len(swept.outcome.failed)} parts of the study could not be trained, the first because "
-                f"{next(iter(swept.outcome.failed.values())).strip().splitlines()[-1].rstrip('.')}; what stands is "
-                "kept, and the same command tries the rest again"
-            )
+        prepared = swept.prepared
 
         from scalinglab.experiments.ladder_figures import draw
         from scalinglab.experiments.ladder_report import ladder_report

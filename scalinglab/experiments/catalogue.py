@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from scalinglab.experiments.report import Report
+from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.extras import need_training
 
 Progress = Callable[[str, int, int], None]
@@ -15,14 +16,17 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Experiment:
     """needs: "data" is the folder of real runs (`find_data`), "nothing" its published figures alone, "training" the
-    packages that training needs.
+    packages that training needs, "runs" those of a packaged study, which are trained where they are missing.
 
-    module: the one in this package that has `report(folder, progress) -> Report`, folder None where nothing is needed.
+    module: the one in this package that has `report(folder, progress) -> Report`, folder None where nothing is needed,
+    or, of an experiment on runs, `report_of(trained, progress) -> Report`.
     """
 
     what: str
-    needs: Literal["data", "nothing", "training"]
+    needs: Literal["data", "nothing", "training", "runs"]
     module: str
+    study: str = ""
+    """The packaged study whose runs it takes (`wind_tunnel.study_path`)."""
 
     def run(self, folder: Path | None, progress: Progress = lambda *step: None) -> Report:
         """Compute it anew. Raises InputError where its data are missing, EnvironmentProblem where packages are."""
@@ -31,15 +35,54 @@ class Experiment:
         made: Report = import_module(f"scalinglab.experiments.{self.module}").report(folder, progress)
         return made
 
+    def of_runs(self, trained: Trained, progress: Progress = lambda *step: None) -> Report:
+        """What the runs of its study say."""
+        made: Report = import_module(f"scalinglab.experiments.{self.module}").report_of(trained, progress)
+        return made
+
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "chinchilla": Experiment(
-        "Hoffmann's three approaches: N_opt and D_opt against compute, on their digitised runs",
-        "data",
-        "chinchilla",
+    "scaling-law": Experiment(
+        "L(N, D) of a ladder trained here: D_opt/N_opt by held-out set, and the largest size predicted from the others",
+        "runs",
+        "scaling_law",
+        "scaling-law",
     ),
-    "porian": Experiment(
-        "from Kaplan's exponent 0.88 to Hoffmann's 0.50, one correction at a time", "data", "porian"
+    "lr-transfer": Experiment(
+        "whether the best learning rate stays put as the width grows, under MiniCPM's parametrisation and the standard",
+        "runs",
+        "lr_transfer",
+        "lr-transfer",
+    ),
+    "wsd-vs-cosine": Experiment(
+        "decays forked from one trunk against cosine runs made for each horizon: shapes and lengths",
+        "runs",
+        "wsd_vs_cosine",
+        "wsd-vs-cosine",
+    ),
+    "continual": Experiment(
+        "one small model trained on to 300 tokens a parameter: power law or exponential, and what it is worth",
+        "runs",
+        "continual",
+        "scaling-law",
+    ),
+    "coordinate-check": Experiment(
+        "activations that keep their size as the width grows: MiniCPM's scaling against none",
+        "training",
+        "coordinate_check",
+    ),
+    "minicpm-law": Experiment(
+        "MiniCPM's six printed laws, their D/N within rounding, and a refit of its figure's losses",
+        "nothing",
+        "minicpm_law",
+    ),
+    "minicpm-continual": Experiment(
+        "MiniCPM's continual training of 0.036B: both printed curves, and 0.17B at equal compute",
+        "nothing",
+        "minicpm_continual",
+    ),
+    "equivalent-size": Experiment(
+        "the Chinchilla-optimal size that MiniCPM-2.4B's loss is worth", "nothing", "equivalent_size"
     ),
     "llama2-ratio": Experiment(
         "MiniCPM's reading of D/N off Llama 2's loss curves, from both sides of each crossing",
@@ -51,26 +94,16 @@ EXPERIMENTS: dict[str, Experiment] = {
         "nothing",
         "overtraining",
     ),
+    "chinchilla": Experiment(
+        "Hoffmann's three approaches: N_opt and D_opt against compute, on their digitised runs",
+        "data",
+        "chinchilla",
+    ),
+    "porian": Experiment(
+        "from Kaplan's exponent 0.88 to Hoffmann's 0.50, one correction at a time", "data", "porian"
+    ),
     "step-law": Experiment(
         "best learning rate and batch as laws in N and D, from 1911 dense runs", "data", "step_law"
     ),
-    "minicpm-law": Experiment(
-        "MiniCPM's six printed laws, their D/N within rounding, and a refit of its figure's losses",
-        "nothing",
-        "minicpm_law",
-    ),
-    "continual": Experiment(
-        "MiniCPM's continual training of 0.036B: both printed curves, and 0.17B at equal compute",
-        "nothing",
-        "continual",
-    ),
-    "equivalent-size": Experiment(
-        "the Chinchilla-optimal size that MiniCPM-2.4B's loss is worth", "nothing", "equivalent_size"
-    ),
-    "coordinate-check": Experiment(
-        "activations that keep their size as the width grows: MiniCPM's scaling against none",
-        "training",
-        "coordinate_check",
-    ),
 }
-"""Name -> experiment."""
+"""Name -> experiment, those on runs of one's own first."""

@@ -8,6 +8,7 @@ runs/<study>/<run>/manifest.json    what the run is
 runs/<study>/<run>/metrics.jsonl    what happened, a record a line
 runs/<study>/<run>/checkpoints/     states; the records stand without them
 runs/<study>/table.csv              derived from the above, at any time
+runs/<study>/records.jsonl          all manifests and measurements in one file, to keep and to share (`pack`)
 """
 
 import errno
@@ -222,6 +223,10 @@ class StudyFolder:
     @property
     def table_path(self) -> Path:
         return self.path / "table.csv"
+
+    @property
+    def pack_path(self) -> Path:
+        return self.path / "records.jsonl"
 
     @property
     def lock_path(self) -> Path:

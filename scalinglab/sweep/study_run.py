@@ -12,6 +12,7 @@ from scalinglab.errors import EnvironmentProblem
 from scalinglab.ladder import Cost, Study, read_study, total
 from scalinglab.records.derive import derive_table
 from scalinglab.records.files import write_atomic, write_json
+from scalinglab.records.pack import unpack
 from scalinglab.records.store import StudyFolder, read_json
 from scalinglab.sweep import throughput
 from scalinglab.sweep.agreement import check_data, check_maths, check_runs, check_text
@@ -65,6 +66,7 @@ def prepare(
     """
     study = read_study(study_path)
     folder = StudyFolder(out)
+    unpack(folder)
     check_maths(folder)
     check_data(study, folder)
     texts = study_text(study, study_path, folder, progress)
@@ -101,7 +103,7 @@ def run(
             # another process may have been here since `prepare`
             check_runs(prepared.study, planned, folder)
             check_text(texts.fingerprint, folder)
-            _write_study(folder, study_path, prepared)
+            write_study(folder, study_path, prepared)
             # what `fork` is training at the moment it will finish itself
             begun_elsewhere = {
                 task.id
@@ -136,7 +138,7 @@ def run(
     )
 
 
-def _write_study(folder: StudyFolder, study_path: Path, prepared: Prepared) -> None:
+def write_study(folder: StudyFolder, study_path: Path, prepared: Prepared) -> None:
     """The definition as the user wrote it, which text it means, and what was chosen for it."""
     texts = prepared.texts
     # the file itself last: while it is missing, nothing has begun
@@ -182,6 +184,7 @@ def begun(study: Study, folder: StudyFolder) -> list[PlannedTrunk]:
 
     Raises InputError when the folder does not say which text that is.
     """
+    unpack(folder)
     check_maths(folder)
     check_data(study, folder)
     data = read_json(folder.data_path)

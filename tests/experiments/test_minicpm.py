@@ -91,7 +91,7 @@ def test_the_points_are_the_figures() -> None:
 
 
 def test_continual_reports_the_blog_beside_the_curve() -> None:
-    made = EXPERIMENTS["continual"].run(None)
+    made = EXPERIMENTS["minicpm-continual"].run(None)
     plain = {line["what"]: line for line in made.plain()["lines"]}
     at = plain["0.036B there, power law"]
     assert at["published"] == "3.37"
@@ -100,7 +100,7 @@ def test_continual_reports_the_blog_beside_the_curve() -> None:
     multiple = plain["compute to match 0.17B's 3.34"]["ours"]
     assert multiple["lo"] < 4 < multiple["hi"]
     assert plain["0.17B over 0.036B in N, and inference"]["ours"] == "4.72"
-    assert list(made.figures) == ["continual"]
+    assert list(made.figures) == ["minicpm-continual"]
 
 
 def test_figure_5_ends_are_at_their_compute() -> None:
@@ -134,7 +134,7 @@ def test_figures_can_be_drawn(tmp_path) -> None:
     from scalinglab import plots
 
     with plots.style("paper"):
-        for name in ("continual", "equivalent-size"):
+        for name in ("minicpm-continual", "equivalent-size"):
             for stem, draw in EXPERIMENTS[name].run(None).figures.items():
                 assert plots.save(draw(), tmp_path / stem, ("png",))[0].stat().st_size > 10_000
     refits = {}

@@ -126,7 +126,7 @@ def report(
         lines=lines,
         verdict=verdict,
         tables={"Figure 5's losses at the end of WSD(total, decay), and the printed curves less them": table},
-        figures={"continual": figure},
+        figures={"minicpm-continual": figure},
         notes=(
             "The paper: 0.036B matches 0.17B at 40·N with about 4 times the compute and 5 times cheaper inference.",
             "The loss of 0.17B at 40·N is printed nowhere; the multiple here is for its 3.34 at 20·N.",
