@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from scalinglab.errors import InputError
 
@@ -133,19 +134,20 @@ def _interpolated(name: str, per_token: Iterable[tuple[float, float]]) -> Conven
     """From (N, FLOPs a token) of several sizes.
 
     What exceeds 6·N a token (less what N counts without computing, as the embedding table in params_total) is a
-    ratio to 6·N, interpolated linearly in log N; beyond the ladder it goes on as N^-1/2, as it does when only the
-    width grows.
+    ratio to 6·N, interpolated smoothly in log N (a kink at a trained size would hold optima there); beyond the ladder
+    it goes on as N^-1/2, as it does when only the width grows.
     """
     by_size: dict[float, float] = {float(n): float(c) for n, c in per_token}
     if len(by_size) < 2:
         raise InputError(f"the cost {name!r} needs at least two sizes to interpolate between")
     n, flops = np.array(sorted(by_size.items())).T
     log_n, excess = np.log(n), flops / (6.0 * n) - 1.0
+    between = PchipInterpolator(log_n, excess)
 
     def function(params: Any, tokens: Any) -> Any:
         u = np.log(params)
         beyond = np.maximum(u - log_n[-1], 0.0) + np.minimum(u - log_n[0], 0.0)
-        grown, share = np.exp(-0.5 * beyond), np.interp(u, log_n, excess)
+        grown, share = np.exp(-0.5 * beyond), between(np.clip(u, log_n[0], log_n[-1]))
         # what is counted but not computed takes ever more of N downwards, and never all of it
         left = np.exp(np.log1p(np.minimum(share, 0.0)) * grown)
         return 6.0 * params * (np.maximum(share, 0.0) * grown + left) * tokens
