@@ -150,7 +150,7 @@ def _verdict(
     return (
         f"After {longest['tokens'] / longest['params']:.0f} tokens a parameter {curves}. It is worth a model of "
         f"{rule.params.text(True)} at D = 20·N ({rule.times.text()} times its size) and of {optimal.params.text(True)} "
-        f"on the ladder's optimal line; given the same compute, a model {beside.cheaper:.1f}× larger has a loss lower by "
+        f"on the ladder's optimal line; given the same compute, a model {beside.cheaper:.1f}× larger ends lower by "
         f"{beside.gap.text()} at 20·N and by {best.gap.text()} at its optimum."
     )
 

@@ -1,9 +1,9 @@
 """A study's records in one small text file, to keep and to share: every measurement, and its curves thinned.
 
 runs/<study>/records.jsonl holds a run a line: its manifest as it is, all its measurements, and of its training records
-some forty, evenly spread, the seconds of those left out added to the next. From it the run folders are laid out again
-where they are missing, so that a table is derived, and a study gone on with, as from the runs themselves; only states
-(checkpoints) and what interruptions wasted are not in it.
+up to forty, evenly spread, the seconds of those left out added to the next, column by column. From it the run folders
+are laid out again where they are missing, so that a table is derived, and a study gone on with, as from the runs
+themselves; only states (checkpoints) and what interruptions wasted are not in it.
 """
 
 import json
@@ -14,8 +14,8 @@ from scalinglab.errors import InputError
 from scalinglab.records.files import write_atomic
 from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 
-CURVE = 40
-"""Training records kept of a run."""
+CURVE = {"trunk": 40, "full": 40, "branch": 12}
+"""Training records kept of a run of each kind."""
 _DIGITS = 6  # of a thinned curve; measurements keep all of theirs
 
 
@@ -42,7 +42,12 @@ def unpack(folder: StudyFolder) -> int:
             run = folder.run(found["manifest"]["id"])
             if (run.path / "manifest.json").exists():
                 continue
-            records = "".join(json.dumps(record) + "\n" for record in found["metrics"])
+            train = [
+                dict(zip(found["train"], row, strict=True))
+                for row in zip(*found["train"].values(), strict=True)
+            ]
+            every = sorted([*found["metrics"], *train], key=_place)
+            records = "".join(json.dumps(record) + "\n" for record in every)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{folder.pack_path}, line {number}: cannot be read ({error}); restore the file"
@@ -55,13 +60,18 @@ def unpack(folder: StudyFolder) -> int:
 
 
 def _packed(run: RunFolder) -> dict[str, Any]:
-    metrics = run.read_metrics()
-    records = sorted(
-        [*_last_begin(run), *_thinned(metrics), *metrics.evals.values()], key=lambda record: record["step"]
-    )
+    metrics, manifest = run.read_metrics(), run.manifest()
+    records = [*_last_begin(run), *metrics.evals.values()]
     if metrics.diverged is not None:
         records.append({"kind": "diverged", "step": metrics.diverged, "reason": metrics.reason})
-    return {"manifest": run.manifest(), "metrics": records}
+    train = list(_thinned(metrics, CURVE[manifest["kind"]]))
+    columns = {key: [record.get(key) for record in train] for key in train[0]} if train else {}
+    return {"manifest": manifest, "metrics": sorted(records, key=_place), "train": columns}
+
+
+def _place(record: dict[str, Any]) -> tuple[int, int]:
+    """The order of a run's records: by step, and at one step as they are written."""
+    return record["step"], ("begin", "train", "eval", "diverged").index(record["kind"])
 
 
 def _last_begin(run: RunFolder) -> list[dict[str, Any]]:
@@ -71,11 +81,11 @@ def _last_begin(run: RunFolder) -> list[dict[str, Any]]:
     return [json.loads(begins[-1])] if begins else []
 
 
-def _thinned(metrics: Metrics) -> Iterator[dict[str, Any]]:
+def _thinned(metrics: Metrics, most: int) -> Iterator[dict[str, Any]]:
     """The first record, the last, and some between; what is kept of a file that is thin already is all of it."""
     steps = sorted(metrics.train)
     last = len(steps) - 1
-    kept = {steps[round(i * last / (CURVE - 1))] for i in range(CURVE)} if last >= CURVE else set(steps)
+    kept = {steps[round(i * last / (most - 1))] for i in range(most)} if last >= most else set(steps)
     seconds = 0.0
     for step in steps:
         record = metrics.train[step]

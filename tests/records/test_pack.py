@@ -1,0 +1,59 @@
+"""A study's records in one file: laid out again they make the same table, and packed again the same file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scalinglab.errors import InputError
+from scalinglab.records.derive import derive_table
+from scalinglab.records.pack import CURVE, pack, unpack
+from scalinglab.records.store import StudyFolder
+
+
+@pytest.fixture
+def folder(tiny_runs: Path, tmp_path: Path) -> StudyFolder:
+    copy = tmp_path / "runs"
+    shutil.copytree(tiny_runs, copy, ignore=shutil.ignore_patterns("checkpoints"))
+    return StudyFolder(copy)
+
+
+def test_a_table_comes_out_of_the_pack_as_out_of_the_runs(folder: StudyFolder) -> None:
+    table, seconds = derive_table(folder, write=False).table, {}
+    for run in folder.runs():
+        metrics = run.read_metrics()
+        seconds[run.path.name] = metrics.seconds, max(metrics.train), metrics.device
+    assert pack(folder) == len(folder.runs())
+    packed = folder.pack_path.read_bytes()
+    for run in folder.runs():
+        shutil.rmtree(run.path)
+    assert unpack(folder) == len(seconds)
+    assert derive_table(folder, write=False).table.equals(table)
+    for run in folder.runs():
+        metrics = run.read_metrics()
+        took, last, device = seconds[run.path.name]
+        assert metrics.seconds == pytest.approx(took, rel=1e-5)
+        assert (max(metrics.train), metrics.device) == (last, device)
+        assert len(metrics.train) <= CURVE[run.manifest()["kind"]]
+    pack(folder)
+    assert folder.pack_path.read_bytes() == packed
+
+
+def test_runs_that_stand_are_left_alone(folder: StudyFolder) -> None:
+    pack(folder)
+    first, *others = folder.runs()
+    kept = first.metrics_path.read_bytes()
+    shutil.rmtree(others[0].path)
+    assert unpack(folder) == 1
+    assert first.metrics_path.read_bytes() == kept
+    assert unpack(folder) == 0
+
+
+def test_a_damaged_line_is_named(folder: StudyFolder) -> None:
+    pack(folder)
+    lines = folder.pack_path.read_text("utf-8").splitlines()
+    shutil.rmtree(folder.run(json.loads(lines[1])["manifest"]["id"]).path)
+    folder.pack_path.write_text("\n".join([lines[0], lines[1][:-40], *lines[2:]]), "utf-8")
+    with pytest.raises(InputError, match=r"records\.jsonl, line 2: cannot be read"):
+        unpack(folder)
