@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scalinglab.analysis import Continual, EquivalentSize, count_text, equivalent_size
+from scalinglab.analysis import Continual, EquivalentSize, Optimum, count_text, equivalent_size, optimum
 from scalinglab.analysis import continual as ask
 from scalinglab.experiments.ladder_report import LEVEL
 from scalinglab.experiments.report import Beside, Claim, Report, wide_axes
@@ -37,10 +37,11 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
     own = ends[ends["params"] == small]
     longest = own.sort_values(["tokens", "seed"], ascending=[False, True]).iloc[0]
     # the size that costs at 20·N what the small one has cost
-    larger = math.sqrt(small * float(longest["tokens"]) / RULE)
+    spent = 6.0 * small * float(longest["tokens"])
+    larger = math.sqrt(spent / 6.0 / RULE)
+    best = optimum(law, spent, level=LEVEL, beyond=math.inf)
     progress("curves", 1, 3)
     at_rule = ask(ends, small, against=law, larger=larger, tokens_per_param=RULE, level=LEVEL)
-    at_best = ask(ends, small, against=law, larger=larger, tokens_per_param="optimal", level=LEVEL)
     progress("worth", 2, 3)
     loss = float(longest["loss"])
     worth = {
@@ -56,8 +57,8 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
         tables={"The run ends, and the curves less them": _residuals(at_rule)},
         figures=_figures(at_rule, law, longest, ends),
         claims=tuple(_claims(at_rule, worth)),
-        notes=tuple(dict.fromkeys([*at_rule.notes, *at_best.notes, *worth["D = 20·N"].notes])),
-        verdict=_verdict(at_rule, at_best, worth, longest),
+        notes=tuple(dict.fromkeys([*at_rule.notes, *worth["D = 20·N"].notes])),
+        verdict=_verdict(at_rule, best, worth, longest),
     )
 
 
@@ -137,21 +138,22 @@ def _claims(found: Continual, worth: dict[str, EquivalentSize]) -> list[Claim]:
 
 
 def _verdict(
-    at_rule: Continual, at_best: Continual, worth: dict[str, EquivalentSize], longest: "pd.Series"
+    at_rule: Continual, best: Optimum, worth: dict[str, EquivalentSize], longest: "pd.Series"
 ) -> str:
-    (beside,), (best,) = at_rule.against, at_best.against
+    (beside,) = at_rule.against
     better = at_rule.better
     curves = (
         "its run ends do not decide between power law and exponential"
         if better is None
         else f"its run ends favour the {_NAMES[better.law.name]}"
     )
-    rule, optimal = worth["D = 20·N"], worth["optimal"]
+    rule, optimal, unit = worth["D = 20·N"], worth["optimal"], longest["loss_unit"]
     return (
         f"After {longest['tokens'] / longest['params']:.0f} tokens a parameter {curves}. It is worth a model of "
         f"{rule.params.text(True)} at D = 20·N ({rule.times.text()} times its size) and of {optimal.params.text(True)} "
-        f"on the ladder's optimal line; given the same compute, a model {beside.cheaper:.1f}× larger ends lower by "
-        f"{beside.gap.text()} at 20·N and by {best.gap.text()} at its optimum."
+        f"on the ladder's optimal line. Given the same compute, a model {beside.cheaper:.1f}× larger at 20·N ends "
+        f"lower by {beside.gap.text()} {unit}, and the best of the ladder's law, N {best.params.text(True)}, at "
+        f"{best.loss.text()} where this one stands at {longest['loss']:.3f}."
     )
 
 

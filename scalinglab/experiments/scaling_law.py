@@ -123,7 +123,7 @@ def rate_fits(trained: Trained, eval_set: str = FIRST) -> pd.DataFrame:
         ("best of them", best),
     ]:
         found = fit_ends(rows)
-        ratio = optimum(found, budget, level=LEVEL).ratio
+        ratio = optimum(found, budget, level=LEVEL, beyond=math.inf).ratio
         rows_out.append(
             {
                 "lr ×": name,
@@ -138,8 +138,8 @@ def rate_fits(trained: Trained, eval_set: str = FIRST) -> pd.DataFrame:
 
 def report_of(trained: Trained, progress: Progress = lambda *step: None) -> Report:
     """Fits of every held-out set, the largest size predicted, and what the learning rate does to both."""
-    sets = [name for name in trained.table["eval_set"].unique() if name != AVERAGE]
-    names = [*sets, AVERAGE] if len(sets) > 1 else sets
+    # the average last
+    names = sorted(trained.table["eval_set"].unique(), key=lambda name: (name == AVERAGE, name))
     first = FIRST if FIRST in names else names[0]
     shapes = list({trunk.plan.shape.params: trunk.plan.shape for trunk in trained.trunks}.values())
     exact = ladder_convention("exact", shapes, "params")
@@ -153,8 +153,8 @@ def report_of(trained: Trained, progress: Progress = lambda *step: None) -> Repo
             SetLaw(
                 name,
                 law,
-                optimum(law, budget, level=LEVEL),
-                optimum(law, float(ends["flops_exact"].max()), exact, level=LEVEL),
+                optimum(law, budget, level=LEVEL, beyond=math.inf),
+                optimum(law, float(ends["flops_exact"].max()), exact, level=LEVEL, beyond=math.inf),
             )
         )
     mean = next(each for each in found if each.name == first)
@@ -334,7 +334,8 @@ def _verdict(mean: SetLaw, back: HeldOut, rates: pd.DataFrame) -> str:
         parts.append(
             "with the learning rate of the ends at "
             + ", ".join(
-                f"×{row.iloc[0]} α is {str(row['alpha']).split(' ')[0]}" for _, row in spread.iterrows()
+                f"×{row['lr ×']} α is {str(row['α']).split(' ')[0]} and D/N {str(row['D/N']).split(' ')[0]}"
+                for _, row in spread.iterrows()
             )
         )
     return "; ".join(parts) + "."
@@ -342,6 +343,9 @@ def _verdict(mean: SetLaw, back: HeldOut, rates: pd.DataFrame) -> str:
 
 def _notes(trained: Trained, mean: SetLaw, first: str) -> list[str]:
     notes = [f"{warning.code}: {warning.sentence}." for warning in mean.fit.warnings]
+    far = mean.six_nd.extrapolation
+    if far > 0:
+        notes.append(f"The optimum of the {mean.name} set lies {far:.1f} decades beyond the runs.")
     repeated = trained.own.loc[trained.own["repeated"], "run_id"].nunique()
     notes.append(
         f"{repeated} runs went through one of their sources more than once."
