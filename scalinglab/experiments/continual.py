@@ -12,6 +12,7 @@ import pandas as pd
 
 from scalinglab.analysis import Continual, EquivalentSize, Optimum, count_text, equivalent_size, optimum
 from scalinglab.analysis import continual as ask
+from scalinglab.errors import InputError
 from scalinglab.experiments.ladder_report import LEVEL
 from scalinglab.experiments.report import Beside, Claim, Report, wide_axes
 from scalinglab.experiments.scaling_law import FIRST, ends_of, fit_ends
@@ -36,6 +37,12 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
     small = float(ends["params"].min())
     own = ends[ends["params"] == small]
     longest = own.sort_values(["tokens", "seed"], ascending=[False, True]).iloc[0]
+    ratio = float(longest["tokens"]) / small
+    if ratio <= RULE:
+        raise InputError(
+            f"the smallest size was trained only to {ratio:.0f} tokens a parameter; it has to go on far beyond "
+            f"{RULE:.0f} for this question"
+        )
     # the size that costs at 20·N what the small one has cost
     spent = 6.0 * small * float(longest["tokens"])
     larger = math.sqrt(spent / 6.0 / RULE)

@@ -1,0 +1,57 @@
+"""Runs of another study that this one asks for too are taken over, and it goes on from their states."""
+
+import shutil
+from pathlib import Path
+
+from scalinglab.records.pack import pack
+from scalinglab.records.store import StudyFolder
+from scalinglab.sweep import prepare, run
+from scalinglab.sweep.reuse import reuse
+
+
+def grown(tiny_study: Path) -> Path:
+    """The tiny study under another title, with one more horizon of its first size and one size less."""
+    text = tiny_study.read_text("utf-8").replace('title = "tiny"', 'title = "other"')
+    text = text.replace("[2560, 3840, 5120]", "[2560, 3840, 5120, 6400]").split(
+        '[[ladder.sizes]]\nname = "b"'
+    )[0]
+    path = tiny_study.with_name("other.toml")
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_what_stands_elsewhere_is_not_trained_again(
+    tiny_runs: Path, tiny_study: Path, tmp_path: Path, in_process
+) -> None:
+    study, theirs = grown(tiny_study), tmp_path / "theirs"
+    shutil.copytree(tiny_runs, theirs)
+    alone = run(prepare(study, tmp_path / "alone"), study)
+    prepared, taken = reuse(prepare(study, tmp_path / "ours"), study, [StudyFolder(theirs)])
+    assert taken == {"theirs": 1 + 3}  # the trunk of the first size, and its branches
+    assert {task.id for task in prepared.todo} < {task.id for task in prepared.tasks}
+    swept = run(prepared, study)
+    assert swept.table.equals(alone.table)
+    assert {task.run.kind for task in prepared.todo} == {"trunk", "branch"}
+    # the trunk went on from its last state, and only to the new fork
+    (trunk,) = [run for run in prepared.folder.runs() if "trunk" in run.path.name]
+    assert trunk.read_metrics().repeated == []
+    for path in (tmp_path / "alone").glob("*/checkpoints/step-*.safetensors"):
+        ours = prepared.folder.path / path.relative_to(tmp_path / "alone")
+        assert ours.read_bytes() == path.read_bytes()
+
+
+def test_a_pack_will_do_where_nothing_is_left_to_train(
+    tiny_runs: Path, tiny_study: Path, tmp_path: Path, in_process
+) -> None:
+    theirs, ours = StudyFolder(tmp_path / "theirs"), tmp_path / "ours"
+    shutil.copytree(tiny_runs, theirs.path, ignore=shutil.ignore_patterns("checkpoints"))
+    pack(theirs)
+    for found in theirs.runs():
+        shutil.rmtree(found.path)
+    prepared, taken = reuse(prepare(tiny_study, ours), tiny_study, [theirs, StudyFolder(ours)])
+    assert sum(taken.values()) == len({task.run.id for task in prepared.tasks})
+    assert prepared.todo == []
+    assert (
+        run(prepared, tiny_study).table.to_csv()
+        == run(prepare(tiny_study, tiny_runs), tiny_study).table.to_csv()
+    )
