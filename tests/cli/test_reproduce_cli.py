@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scalinglab.experiments import catalogue, wind_tunnel
+from scalinglab.experiments import catalogue, ladder_report, wind_tunnel
 from scalinglab.experiments.catalogue import EXPERIMENTS
 from scalinglab.ladder import plan, plan_full, read_study
 
@@ -20,6 +20,7 @@ def small_experiment(tiny_study: Path, tmp_path: Path, monkeypatch: pytest.Monke
     text += '\n[[ladder.sizes]]\nname = "c"\nwidth = 24\nlayers = 1\nheads = 2\nff = 48\n'
     path.write_text(text.replace("horizons = [2560, 5120]", "horizons = [1600, 2560, 3840, 5120]"), "utf-8")
     monkeypatch.setattr(wind_tunnel, "_STUDIES", path.parent)
+    monkeypatch.setattr(ladder_report, "RESAMPLES", 100)  # intervals are not what is looked at here
     return tmp_path / "runs"
 
 
