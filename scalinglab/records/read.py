@@ -72,6 +72,14 @@ def _table_of_study(folder: Path) -> Path:
     table = folder / "table.csv"
     if table.is_file():
         return table
+    if (folder / "records.jsonl").is_file():  # packed: the table follows from it
+        from scalinglab.records.derive import derive_table
+        from scalinglab.records.pack import unpack
+        from scalinglab.records.store import StudyFolder
+
+        unpack(StudyFolder(folder))
+        derive_table(StudyFolder(folder))
+        return table
     if (folder / "study.toml").is_file():
         raise InputError(f"{folder} is a study without a table.csv yet; run it first: scalinglab sweep.")
     raise InputError(f"{folder} is a folder without a study.toml or a table.csv; give the table's own path.")

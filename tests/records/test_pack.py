@@ -9,6 +9,7 @@ import pytest
 from scalinglab.errors import InputError
 from scalinglab.records.derive import derive_table
 from scalinglab.records.pack import CURVE, pack, unpack
+from scalinglab.records.read import read_runs
 from scalinglab.records.store import StudyFolder
 
 
@@ -57,3 +58,14 @@ def test_a_damaged_line_is_named(folder: StudyFolder) -> None:
     folder.pack_path.write_text("\n".join([lines[0], lines[1][:-40], *lines[2:]]), "utf-8")
     with pytest.raises(InputError, match=r"records\.jsonl, line 2: cannot be read"):
         unpack(folder)
+
+
+def test_a_packed_folder_is_a_run_table(folder: StudyFolder) -> None:
+    table = derive_table(folder, write=False).table
+    pack(folder)
+    for path in folder.path.iterdir():
+        if path != folder.pack_path:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    read = read_runs(folder.path)
+    assert list(read["run_id"]) == list(table["run_id"])
+    assert read["loss"].to_numpy() == pytest.approx(table["loss"].to_numpy(), rel=1e-15)
