@@ -23,12 +23,24 @@ class Shown:
 
 def page(shown: Shown) -> str:
     """One experiment: question, set-up, verdict, figures, published beside ours, tables, notes, the command."""
-    report = shown.report
+    parts = [*_head(shown.report), *(f"![{name.rpartition('.')[0]}]({name})" for name in shown.figures)]
+    return "\n\n".join([*parts, *_body(shown.report), f"Made by `{shown.command}`."]) + "\n"
+
+
+def markdown(report: Report) -> str:
+    """A report without its pictures, as a notebook shows it."""
+    return "\n\n".join([*_head(report), *_body(report)])
+
+
+def _head(report: Report) -> list[str]:
     parts = [f"# {report.title}", f"*{report.source}*"]
     parts += [f"**Question.** {report.question}"] * bool(report.question)
     parts += [f"**Set-up.** {report.setup}"] * bool(report.setup)
-    parts.append(f"**Verdict.** {report.verdict}")
-    parts += [f"![{name.rpartition('.')[0]}]({name})" for name in shown.figures]
+    return [*parts, f"**Verdict.** {report.verdict}"]
+
+
+def _body(report: Report) -> list[str]:
+    parts = []
     if report.lines:
         noted = any(line.note for line in report.lines)
         rows = [
@@ -48,8 +60,7 @@ def page(shown: Shown) -> str:
         parts += [f"## {title}", frame_table(frame)]
     if report.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in report.notes)]
-    parts.append(f"Made by `{shown.command}`.")
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def gallery(all_shown: Sequence[Shown], command: str) -> str:

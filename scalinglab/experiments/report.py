@@ -70,6 +70,12 @@ class Report:
     claims: tuple[Claim, ...] = ()
     fits: Mapping[str, "Fit"] = field(default_factory=dict, repr=False)
 
+    def _repr_markdown_(self) -> str:
+        # imported here: a page is made of a report
+        from scalinglab.experiments.page import markdown
+
+        return markdown(self)
+
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON; figures by their stems."""
         return {
