@@ -14,7 +14,7 @@ import numpy as np
 from scalinglab.errors import InputError
 from scalinglab.laws import Chinchilla, Law
 from scalinglab.records import TableWarning, read_runs
-from scalinglab.review import data, decay, design, labels, outliers, pools, repeats, status, units
+from scalinglab.review import data, decay, design, labels, outliers, pools, repeats, settings, status, units
 from scalinglab.review.context import Context
 from scalinglab.review.finding import SEVERITIES, Finding, Severity
 from scalinglab.review.report import Report
@@ -41,13 +41,14 @@ CHECKS: tuple[Check, ...] = (
     units.bits_in_part,
     units.other_level,
     repeats.near_copies,
+    settings.swept,
+    data.repeated,
     decay.before_the_end,
     decay.above_peers,
     outliers.outliers,
     design.few_values,
     design.collinear,
-    design.confounded,
-    data.repeated,
+    settings.confounded,
     status.identified,
 )
 """What is looked for, in this order: labels first, then faults that a law has to be free of to show the next."""
@@ -68,7 +69,9 @@ def check(
     """
     law = law or Chinchilla()
     if not isinstance(law, Law) or law.target != "loss" or not {"params", "tokens"} <= set(law.variables):
-        raise InputError("a table is reviewed under a law of loss in params and tokens, such as laws.Chinchilla()")
+        raise InputError(
+            "a table is reviewed under a law of loss in params and tokens, such as laws.Chinchilla()"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TableWarning)  # repeated rows are a finding here
         table = read_runs(runs)

@@ -27,6 +27,8 @@ class Context:
         self.taken = np.ones(len(runs), dtype=bool)
         self.split: tuple[str, ...] = ()
         """Columns whose values follow laws of their own: every check of a law goes value by value."""
+        self.told: set[int] = set()
+        """Rows whose fit's status has been told by a finding about its cause."""
         self._parts: dict[bytes, Part | None] = {}
 
     # ---- columns --------------------------------------------------------------------------------
@@ -99,9 +101,9 @@ class Context:
         named = tuple(dict.fromkeys(str(i) for i in ids if i))
         return Finding(code=code, severity=severity, rows=where, runs=named, aside=aside, **said)
 
-    def named(self, rows: Iterable[int]) -> str:
-        """Rows for a sentence: "row 3" or "rows 3, 7 and 9 more"."""
-        from scalinglab.review.finding import listed
-
-        where = [str(int(i)) for i in rows]
-        return f"row{'s' * (len(where) != 1)} {listed(where)}"
+    def among(self, rows: Rows) -> str:
+        """ " (dataset c4)" where the table is split into laws and these are the rows of one; else ""."""
+        if not self.split:
+            return ""
+        told = [f"{column} {self.words(column)[rows[0]] or 'not told'}" for column in self.split]
+        return f" ({', '.join(told)})"

@@ -1,6 +1,7 @@
 """Tokens seen more than once."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalinglab.analysis.repetition import epoch_worth
 from scalinglab.review.context import Context
@@ -15,40 +16,51 @@ def repeated(context: Context) -> list[Finding]:
         return []
     rows = context.rows
     epochs = context.numbers("tokens")[rows] / context.numbers("unique_tokens")[rows]
-    with np.errstate(invalid="ignore"):
-        again = epochs > _ROUNDING
+    again = epochs > _ROUNDING
     if not again.any():
         return []
-    share = epoch_worth(epochs[again])["share"].to_numpy()
-    cost, scatter = _cost(context, rows[again], share)
-    plain = f"{int(again.sum())} of {len(rows)} rows saw tokens more than once, up to {epochs[again].max():.3g} epochs"
-    told = np.isfinite(cost)
+    share = np.ones(len(rows))
+    share[again] = epoch_worth(epochs[again])["share"].to_numpy()
+    cost, scatter = _cost(context, rows, again, share)
+    dear = again & (cost > scatter)
+    told = bool(np.isfinite(cost[again]).any())
+    said = f"{int(again.sum())} of {len(rows)} rows saw tokens more than once, up to {epochs[again].max():.3g} epochs"
+    if told:
+        said += (
+            f"; by the law that costs up to {100 * np.nanmax(cost[again]):.2g} % of the loss, beside a scatter of "
+            f"{100 * scatter:.2g} %"
+        )
     return [
         context.finding(
             "repeated-data",
-            "warning" if not told or cost > scatter else "note",
+            "warning" if dear.any() or not told else "note",
             rows[again],
-            says=plain
-            + (f"; at worst that costs {100 * cost:.2g} % of the loss, beside a scatter of {100 * scatter:.2g} %" if told else ""),
+            says=said,
             number=float(epochs[again].max()),
             of="most epochs",
-            meaning=f"A token seen again is worth less: the worst row's tokens count {share.min():.0%} (Muennighoff et al. "
-            "2023). The law takes D as new tokens, so β comes out too small and the optimal D too short.",
+            meaning=f"A token seen again is worth less: the worst row's tokens count {share.min():.0%} (Muennighoff et "
+            "al. 2023). The law takes D as new tokens, so β comes out too small and the optimal D too short.",
             mend="fit laws.DataConstrained() with the column unique_tokens, or leave out rows beyond a few epochs.",
+            aside=rows[dear],
         )
     ]
 
 
-def _cost(context: Context, rows: "np.ndarray", share: "np.ndarray") -> tuple[float, float]:
-    """(largest rise of ln loss that counting `share` of the tokens makes, scatter) by the law; NaN without one."""
-    most, scatter = np.nan, np.nan
-    for part in context.parts():
-        mine = np.isin(rows, part.rows)
-        if not mine.any():
+def _cost(
+    context: Context, rows: NDArray[np.int64], again: NDArray[np.bool_], share: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """(rise of ln loss (n,) from counting `share` of the tokens, scatter), by the law of the rows without repetition.
+
+    By all rows where those are too few; NaN where no law holds.
+    """
+    cost, scatter = np.full(len(rows), np.nan), np.nan
+    for group in context.groups():
+        mine = np.isin(rows, group)
+        part = context.part(rows[mine & ~again]) or context.part(group)
+        if part is None:
             continue
         at = {v: context.numbers(v)[rows[mine]] for v in context.law.variables}
         fewer = at | {"tokens": at["tokens"] * share[mine]}
-        rise = part.law_at(**fewer) - part.law_at(**at)
-        if not rise.max() <= most:
-            most, scatter = float(rise.max()), part.scatter
-    return most, scatter
+        cost[mine] = part.law_at(**fewer) - part.law_at(**at)
+        scatter = np.fmax(scatter, part.scatter)
+    return cost, float(scatter)

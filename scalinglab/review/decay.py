@@ -11,7 +11,9 @@ from scalinglab.review.context import Context
 from scalinglab.review.finding import Finding, listed
 from scalinglab.review.part import critical
 
-_UNDECAYED = re.compile(r"(?<![a-z])(const(ant)?|stable|trunk|undecayed|intermediate|unfinished)(?![a-z])", re.IGNORECASE)
+_UNDECAYED = re.compile(
+    r"(?<![a-z])(const(ant)?|stable|trunk|undecayed|intermediate|unfinished)(?![a-z])", re.IGNORECASE
+)
 _TOLD_BY = ("schedule", "phase")
 _HIGHER = (
     "An undecayed loss lies 1 to 5 % above what the same run reaches after its decay: pooled with finished runs it "
@@ -42,7 +44,8 @@ def undecayed(context: Context) -> list[Finding]:
                 says=f"all {len(rows)} rows are undecayed",
                 number=1.0,
                 of="share of the rows",
-                meaning="They follow the law of undecayed losses: its E and B lie above those of finished runs, and its D/N "
+                meaning="They follow the law of undecayed losses: its E and B lie above those of finished runs, "
+                "and its D/N "
                 "is another.",
                 mend="add the ends of decayed runs, or say that the law is of undecayed losses.",
             )
@@ -56,7 +59,8 @@ def undecayed(context: Context) -> list[Finding]:
                 "undecayed-trunks",
                 "note",
                 left_out,
-                says=f"{len(left_out)} rows are of undecayed trunks (kind trunk); a fit leaves them out and takes the other "
+                says=f"{len(left_out)} rows are of undecayed trunks (kind trunk); a fit leaves them out and "
+                "takes the other "
                 f"{int((~trunk[rows]).sum())}",
                 number=len(left_out) / len(rows),
                 of="share of the rows",
@@ -73,10 +77,12 @@ def undecayed(context: Context) -> list[Finding]:
                 "undecayed",
                 "warning",
                 silent,
-                says=f"{len(silent)} of {len(rows)} rows are called undecayed by their schedule or phase, not by kind{size}",
+                says=f"{len(silent)} of {len(rows)} rows are called undecayed by their schedule or phase, not by "
+                f"kind{size}",
                 number=float(above[0]),
                 of="their ln loss above the law of the finished rows",
-                meaning=_HIGHER + " A fit takes them as they are, because only kind tells it to leave them out.",
+                meaning=_HIGHER
+                + " A fit takes them as they are, because only kind tells it to leave them out.",
                 mend='give them kind "trunk", or leave them out.',
                 aside=silent,
             )
@@ -138,7 +144,7 @@ def above_peers(context: Context) -> list[Finding]:
         groups = [g for g in dict.fromkeys(mine) if g and (mine == g).sum() >= 2]
         if len(groups) < 5:
             continue
-        r, h, inside, s = part.searched
+        r, _h, _inside, s = part.searched
         fits = {}
         for name in groups:
             members = mine == name
@@ -171,7 +177,8 @@ def above_peers(context: Context) -> list[Finding]:
                     f"{100 * delta:.1f} ± {100 * wide:.1f} %",
                     number=delta,
                     of="its ln loss above the law, fitted together",
-                    meaning="A whole run that is worse than its size and data explain: undecayed, unfinished, resumed with "
+                    meaning="A whole run that is worse than its size and data explain: undecayed, unfinished, "
+                    "resumed with "
                     "a wrong learning rate, or of another recipe.",
                     mend="look at its learning rate at the end; mark it kind trunk, or leave it out.",
                     aside=rows,

@@ -41,10 +41,13 @@ def outliers(context: Context) -> list[Finding]:
                 "outlier",
                 "warning",
                 rows,
-                says=f"{named}{more} off the law of the others, which scatter by {100 * part.scatter:.2g} %; the furthest "
-                f"at {abs(part.errors[worst]):.1f} standard errors ({limit:.1f} is the limit for {len(part.rows)} rows)",
+                says=f"{named}{more}{context.among(part.rows)} off the law of the others, which scatter by "
+                f"{100 * part.scatter:.2g} %; the furthest "
+                f"at {abs(part.errors[worst]):.1f} standard errors ({limit:.1f} is the limit for "
+                f"{len(part.rows)} rows)",
                 number=float(part.errors[worst]),
-                of=f"prediction error of the furthest row, in standard errors (chance {FALSE:.0%} of one beyond the limit)",
+                of=f"prediction error of the furthest row, in standard errors (chance {FALSE:.0%} of one beyond "
+                "the limit)",
                 meaning=_influence(part, order) + side,
                 mend="look the run up before leaving it out; a Huber loss bounds its pull, squared error does not.",
             )

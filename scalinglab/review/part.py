@@ -16,7 +16,12 @@ from scipy.special import stdtrit
 
 from scalinglab.errors import InputError
 from scalinglab.fitting import Fit, Huber, Squared, fit
+from scalinglab.fitting._constraints import read_constraints
+from scalinglab.fitting._model import build_model
 from scalinglab.fitting._noise import robust_sd
+from scalinglab.fitting._problem import Problem
+from scalinglab.fitting._rows import take_rows
+from scalinglab.fitting._search import find_optimum
 from scalinglab.laws import Law
 
 Array = NDArray[np.float64]
@@ -34,28 +39,42 @@ def critical(tests: int, freedom: float, chance: float = FALSE) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """rows (n,): positions in the table. fit: under Huber(1e-3), of these rows in this order."""
+    """rows (n,): positions in the table. x (v, n): the law's variables there. problem: these rows in this order, under
+    Huber(1e-3). t: its optimum."""
 
+    law: Law
     rows: NDArray[np.int64]
-    fit: Fit
+    x: Array
+    problem: Problem
+    t: Array
 
     @classmethod
     def of(cls, law: Law, table: pd.DataFrame, rows: NDArray[np.int64]) -> "Part | None":
         """None where the rows are too few, or do not vary enough to be fitted at all."""
+        free = read_constraints(law, None)
         if len(rows) < len(law.constants) + SPARE:
             return None
+        frame = table[[*law.variables, law.target]].iloc[rows].reset_index(drop=True)
         try:
-            found = fit(law, table[[*law.variables, law.target]].iloc[rows].reset_index(drop=True), loss=Huber())
+            taken = take_rows(law, frame, None, None, len(free.free(law)))
         except InputError:
             return None
-        return cls(rows, found)
+        problem = Problem(build_model(law, taken.x, free), taken.y, taken.w, Huber())
+        return cls(law, rows, taken.x, problem, find_optimum(problem).t)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """The same as a fit, with its status: which constants are open takes longer to find than the optimum."""
+        frame = pd.DataFrame(
+            dict(zip(self.law.variables, self.x, strict=True)) | {self.law.target: self.problem.y}
+        )
+        return fit(self.law, frame, loss=Huber())
 
     @cached_property
     def robust(self) -> tuple[Array, float]:
         """(residuals (n,) of ln loss, their robust standard deviation)."""
-        problem = self.fit.problem()
-        r = problem.residuals(problem.at(self.fit.constants)[None])[0][0]
-        return r, max(robust_sd(r, problem.free), 1e-12)
+        r = self.problem.residuals(self.t[None])[0][0]
+        return r, max(robust_sd(r, self.problem.free), 1e-12)
 
     @cached_property
     def searched(self) -> tuple[Array, Array, Mask, float]:
@@ -63,8 +82,8 @@ class Part:
 
         h of a row let in is its share of its own fit; of one left out, the variance of the law there over a row's.
         """
-        problem = self.fit.problem()
-        squares, t = replace(problem, loss=Squared()), problem.at(self.fit.constants)
+        problem, t = self.problem, self.t
+        squares = replace(problem, loss=Squared())
         r, sigma = self.robust
         inside = np.abs(r) <= 3.0 * sigma
         p = problem.free
@@ -99,7 +118,7 @@ class Part:
 
     @property
     def freedom(self) -> int:
-        return max(int(self.searched[2].sum()) - self.fit.problem().free, 1)
+        return max(int(self.searched[2].sum()) - self.problem.free, 1)
 
     @cached_property
     def outside(self) -> Mask:
@@ -114,9 +133,10 @@ class Part:
 
     def law_at(self, **variables: Array) -> Array:
         """ln L of the robust fit there."""
-        given = {v: np.asarray(variables[v], float) for v in self.fit.law.variables}
+        given = {v: np.asarray(variables[v], float) for v in self.law.variables}
+        constants = dict(zip(self.law.constant_names, self.problem.constants(self.t[None])[0], strict=True))
         with np.errstate(all="ignore"):
-            return np.log(np.asarray(self.fit.law.predict(self.fit.constants, **given), float))
+            return np.log(np.asarray(self.law.predict(constants, **given), float))
 
     def shift(self, rows: Mask) -> tuple[float, float]:
         """(δ, its standard error): how far `rows` (n,) lie above a law fitted together with δ, in ln loss.
@@ -124,8 +144,7 @@ class Part:
         Linear in the constants about the robust fit; rows outside count only where they are asked about. NaN where the
         law can take up the shift by itself.
         """
-        problem = self.fit.problem()
-        t = problem.at(self.fit.constants)
+        problem, t = self.problem, self.t
         r, J = (a[0] for a in problem.residuals(t[None]))
         free = (problem.model.lower < t) & (t < problem.model.upper)
         _, _, inside, _ = self.searched

@@ -19,7 +19,7 @@ def pooled(context: Context) -> list[Finding]:
         rows = context.rows
         words = context.words(column)[rows]
         values = [v for v in dict.fromkeys(words) if v]
-        if len(values) < 2:
+        if len(values) < 2 or all(len(set(context.words(column)[group])) < 2 for group in context.groups()):
             continue
         widest, beyond = _widest(context, column, values)
         differ = beyond > 1.0
@@ -35,7 +35,8 @@ def pooled(context: Context) -> list[Finding]:
                 + ("" if differ or not known else ", within chance"),
                 number=widest,
                 of="largest distance of one kind from the law of all, in ln loss, fitted together",
-                meaning=f"A fit takes them together{' though they follow laws of their own' if differ else ''}: a kind that "
+                meaning=f"A fit takes them together{' though they follow laws of their own' if differ else ''}: "
+                "a kind that "
                 "has the larger models then passes for an effect of size.",
                 mend=f"choose one {column}, or fit each: sl.fit_groups(law, runs, by={column!r}).",
             )

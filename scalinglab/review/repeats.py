@@ -7,10 +7,10 @@ from scalinglab.review.context import Context
 from scalinglab.review.finding import Finding
 
 _SETTINGS = (
-    *("trunk_id", "kind", "eval_set", "loss_unit", "unique_tokens", "lr", "batch_tokens", "schedule"),
+    *("trunk_id", "kind", "seed", "eval_set", "loss_unit", "unique_tokens", "lr", "batch_tokens", "schedule"),
     *("decay_share", "dataset", "corpus", "hparams", "recipe", "warmup", "decay", "arch", "tokenizer"),
 )
-"""Columns in which two rows must agree to be the same run measured twice; a seed may have been mislabelled."""
+"""Columns in which two rows must agree to be the same run measured twice."""
 _CHANCE = 0.05  # of one pair of true replicates in the whole table being taken for a copy
 _TWICE = (
     "It counts twice in the fit, as if it were two independent runs: intervals come out too narrow, and the constants "
@@ -61,12 +61,15 @@ def near_copies(context: Context) -> list[Finding]:
             if column in runs:
                 frame[column] = runs[column]
         groups = [
-            index.to_numpy() for _, index in frame.groupby(list(frame), dropna=False).groups.items() if len(index) > 1
+            index.to_numpy()
+            for _, index in frame.groupby(list(frame), dropna=False).groups.items()
+            if len(index) > 1
         ]
         pairs = sum(len(g) * (len(g) - 1) // 2 for g in groups)
         if not pairs:
             continue
-        near = _CHANCE * part.scatter / (0.56 * pairs)
+        scatter = _replicates([context.runs["loss"].iloc[g].to_numpy() for g in groups], part.scatter)
+        near = _CHANCE * scatter / (0.56 * pairs)
         quantum = _printed(runs["loss"].to_numpy())
         first, second, gaps = [], [], []
         for group in groups:
@@ -82,16 +85,23 @@ def near_copies(context: Context) -> list[Finding]:
                     "near-duplicate",
                     "warning",
                     {*first, *second},
-                    says=f"{len(set(second))} rows agree with another of the same N, D and settings to {max(gaps):.1g} in "
-                    f"ln loss, where separate runs scatter by {part.scatter:.2g}",
-                    number=float(max(gaps) / part.scatter),
+                    says=f"{len(set(second))} rows agree with another of the same N, D and settings to "
+                    f"{max(gaps):.1g} in "
+                    f"ln loss, where separate runs scatter by {scatter:.2g}",
+                    number=float(max(gaps) / scatter),
                     of="gap in units of the scatter",
-                    meaning="Most likely one run under two ids. " + _TWICE,
+                    meaning="One run under two ids, or the same seed trained again. " + _TWICE,
                     mend="keep one of each, or average them if they are two evaluations of one run.",
                     aside=set(second) - set(first),
                 )
             )
     return found
+
+
+def _replicates(groups: list[np.ndarray], scatter: float) -> float:
+    """The scatter of replicates: about each other where five groups tell it, which no failing law can widen."""
+    gaps = np.concatenate([np.abs(np.diff(np.log(np.sort(g)[[0, -1]]))) for g in groups])
+    return min(scatter, float(1.4826 * np.median(gaps) / np.sqrt(2))) if len(gaps) >= 5 else scatter
 
 
 def _printed(values: np.ndarray) -> float:
@@ -133,7 +143,8 @@ def restarts(context: Context) -> list[Finding]:
             says=f"the tokens of {', '.join(list(where)[:3])} go back and pass {len(bad)} points a second time",
             number=float(len(bad)),
             of="points passed twice",
-            meaning="A curve resumed from an earlier checkpoint: the stretch between counts twice, and its two versions "
+            meaning="A curve resumed from an earlier checkpoint: the stretch between counts twice, and its two "
+            "versions "
             "differ by less than two runs would.",
             mend="keep of each run the points after the last resume, and those before it up to the checkpoint.",
             aside=bad,
@@ -143,7 +154,7 @@ def restarts(context: Context) -> list[Finding]:
 
 def _settings(context: Context) -> np.ndarray:
     """(rows,) one integer for each combination of size, seed, eval set and recipe."""
-    columns = ("seed", *(c for c in _SETTINGS if c not in ("trunk_id", "unique_tokens", "lr", "decay_share")))
+    columns = [c for c in _SETTINGS if c not in ("trunk_id", "unique_tokens", "lr", "decay_share")]
     keys = [context.words(c) for c in columns if c in context.runs]
     return np.asarray(pd.factorize(pd.MultiIndex.from_arrays([context.clusters("params"), *keys]))[0])
 

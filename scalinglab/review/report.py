@@ -52,7 +52,10 @@ class Report:
         """One row a finding: severity, code, rows (how many; 0: the whole table), number, of, says, meaning, mend."""
         columns = ["severity", "code", "rows", "number", "of", "says", "meaning", "mend"]
         return pd.DataFrame(
-            [[f.severity, f.code, len(f.rows), f.number, f.of, f.says, f.meaning, f.mend] for f in self.findings],
+            [
+                [f.severity, f.code, len(f.rows), f.number, f.of, f.says, f.meaning, f.mend]
+                for f in self.findings
+            ],
             columns=columns,
         )
 

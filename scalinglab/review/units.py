@@ -26,7 +26,7 @@ _MOST_GROUPS = 40
 
 
 def swapped_columns(context: Context) -> list[Finding]:
-    """params and tokens the other way round in the whole table: fewer tokens than parameters, or a trunk of many sizes."""
+    """params and tokens swapped in the whole table: fewer tokens than parameters, or a trunk of many sizes."""
     rows = context.rows
     n, d = context.numbers("params")[rows], context.numbers("tokens")[rows]
     fewer = float(np.mean(d < n))
@@ -81,7 +81,8 @@ def scaled_columns(context: Context) -> list[Finding]:
                 + (f", and flops_6nd is 10^{power:.0f} times 6·params·tokens" if told else ""),
                 number=float(np.median(low)),
                 of=f"median {column}",
-                meaning=f"{column} looks to be in thousands, millions or billions: exponents stay right, but A or B, D/N "
+                meaning=f"{column} looks to be in thousands, millions or billions: exponents stay right, but A "
+                "or B, D/N "
                 "and every budget are off by powers of ten.",
                 mend=f"multiply {column} up to plain counts.",
             )
@@ -105,7 +106,8 @@ def bits_in_part(context: Context) -> list[Finding]:
                 "bits-for-nats",
                 "error",
                 part.rows[marked],
-                says=f"{int(marked.sum())} of {len(marked)} rows lie a factor 1/ln 2 = 1.44 above the law of the others",
+                says=f"{int(marked.sum())} of {len(marked)} rows lie a factor 1/ln 2 = 1.44 above the law of the "
+                "others",
                 number=_excess(context, part, marked),
                 of="their median ln loss above the others' law: 0.367 for bits",
                 meaning="Losses in bits among losses in nats: the fit takes the difference for an effect of N and D.",
@@ -139,12 +141,14 @@ def other_level(context: Context) -> list[Finding]:
                 "per-byte-mixed" if bytes_ else "other-level",
                 "error",
                 part.rows[far],
-                says=f"{int(far.sum())} of {len(r)} rows lie a common factor {np.exp(level):.3g} off the law of the others "
+                says=f"{int(far.sum())} of {len(r)} rows lie a common factor {np.exp(level):.3g} off the law of "
+                "the others "
                 f"(to {100 * spread:.1g} %)",
                 number=level,
                 of="their median ln loss above the others' law",
                 meaning=(
-                    f"The factor is that of losses per byte among losses per token, at {max(ratio, 1 / ratio):.2f} bytes "
+                    f"The factor is that of losses per byte among losses per token, at "
+                    f"{max(ratio, 1 / ratio):.2f} bytes "
                     "a token."
                     if bytes_
                     else "One factor for all of them is no noise: another eval set, tokeniser or unit."
@@ -178,15 +182,14 @@ def _raised(context: Context, part: Part, step: float) -> Mask | None:
     a whole size that is mistaken bends the fit towards itself. From each the rows are assigned to the nearer level and
     the law refitted, all in one batch.
     """
-    problem = part.fit.problem()
+    problem = part.problem
     y, loss = problem.y, problem.loss
-    t = problem.at(part.fit.constants)
-    r, sigma = part.robust
+    r, _ = part.robust
     starts = [r > 0.5 * step, r > -0.5 * step, *_groups(context, part.rows)]
     marked = np.array([s for s in starts if 0 < s.sum() < len(y)])
     if not len(marked):
         return None
-    ts = np.repeat(t[None], len(marked), axis=0)
+    ts = np.repeat(part.t[None], len(marked), axis=0)
     for _ in range(4):
         lowered = y * np.exp(-step * marked)
         ts = problem.minimise(ts, y=lowered).t
@@ -212,7 +215,9 @@ def _raised(context: Context, part: Part, step: float) -> Mask | None:
     minority = found if found.sum() == few else ~found
     gross = np.abs(r) > 0.5 * step
     fits = (
-        limit < 0.5 * step  # the two levels are told apart
+        limit < 0.25 * step  # the two levels are told apart, and an outlier seldom lies on one by chance
+        and (few >= 3 or found.sum() == few)  # one row below all others is no sign that these are in bits
+        and (np.abs(left) > limit).sum() <= few  # nor is one among many rows that no unit explains
         and gained > 0.25 * step * few
         and np.mean(np.abs(left[minority]) <= limit) >= 0.9
         and (np.abs(left[gross]) <= limit).sum() >= 0.8 * gross.sum()
@@ -256,7 +261,8 @@ def swapped_rows(context: Context) -> list[Finding]:
                 "swapped-rows",
                 "error",
                 rows[marked],
-                says=f"{int(marked.sum())} of {len(rows)} rows lie on the law of the others once params and tokens change "
+                says=f"{int(marked.sum())} of {len(rows)} rows lie on the law of the others once params and "
+                "tokens change "
                 "places, and not as they stand",
                 number=was,
                 of="their median |ln loss| off the law as they stand",
@@ -293,11 +299,13 @@ def scaled_rows(context: Context) -> list[Finding]:
                             "scaled-rows",
                             "error",
                             rows[marked],
-                            says=f"{int(marked.sum())} of {len(rows)} rows lie on the law of the others once {column} is "
+                            says=f"{int(marked.sum())} of {len(rows)} rows lie on the law of the others once "
+                            f"{column} is "
                             f"{'multiplied' if factor > 1 else 'divided'} by {scale:.0e}".replace("e+0", "e"),
                             number=was,
                             of="their median |ln loss| off the law as they stand",
-                            meaning=f"{column} is in {word} in {'these rows' if factor > 1 else 'the other rows'}: they stand "
+                            meaning=f"{column} is in {word} in "
+                            f"{'these rows' if factor > 1 else 'the other rows'}: they stand "
                             "far outside the other runs, where they pull hardest on the exponents.",
                             mend=f"put {column} in plain counts in every row.",
                             aside=rows[marked],
