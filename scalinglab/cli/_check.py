@@ -1,7 +1,5 @@
 """`scalinglab check`: a run table reviewed before it is fitted."""
 
-from typing import Annotated
-
 import typer
 
 from scalinglab.cli._app import EvalSet, Json, LawName, Table, app

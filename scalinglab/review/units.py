@@ -329,5 +329,5 @@ def _mended(
     loss = np.log(context.numbers("loss")[rows])
     limit = critical(len(rows), rest.freedom) * rest.scatter * 1.5  # the law's own error there
     before, after = np.abs(loss - rest.law_at(**now)), np.abs(loss - rest.law_at(**then))
-    marked = odd & inside & (after <= limit) & ~(before <= 3 * limit)
+    marked = odd & inside & (after <= limit) & ~(before <= np.maximum(1.5 * limit, 3 * after))
     return marked, float(np.median(before[marked])) if marked.any() else 0.0

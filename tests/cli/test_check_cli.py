@@ -14,7 +14,9 @@ Cli = Callable[..., tuple[int, str, str]]
 
 def table(folder: Path, name: str, **columns: object) -> Path:
     rng = np.random.default_rng(0)
-    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5), indexing="ij"))
+    n, d = (
+        a.ravel() for a in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5), indexing="ij")
+    )
     loss = (1.8 + 480 * n**-0.35 + 2000 * d**-0.37) * np.exp(rng.normal(0, 1e-3, n.size))
     frame = pd.DataFrame({"params": n, "tokens": d, "loss": loss, "run_id": [f"r{i}" for i in range(25)]})
     path = folder / f"{name}.csv"
