@@ -71,6 +71,11 @@ class Context:
     def set_aside(self, rows: Iterable[int]) -> None:
         self.taken[np.fromiter(rows, dtype=np.int64)] = False
 
+    def recount(self, tokens: NDArray[np.float64]) -> None:
+        """Go on with other tokens (rows,) than the table's."""
+        self.runs = self.runs.assign(tokens=tokens)
+        self._parts.clear()
+
     def part(self, rows: Rows) -> Part | None:
         """The law of some rows; None where they cannot bear one."""
         key = np.asarray(rows, dtype=np.int64).tobytes()

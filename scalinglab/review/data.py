@@ -1,17 +1,20 @@
 """Tokens seen more than once."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scalinglab.analysis.repetition import epoch_worth
 from scalinglab.review.context import Context
 from scalinglab.review.finding import Finding
+from scalinglab.review.part import Part
 
 _ROUNDING = 1.01  # tokens rounded up to whole batches
 
 
 def repeated(context: Context) -> list[Finding]:
-    """Rows with more tokens than unique ones: a warning where that costs more loss than a row scatters."""
+    """Rows with more tokens than unique ones: a warning where that costs more loss than a row scatters.
+
+    The cost is by a law fitted with tokens at their worth; the checks behind then go by those too.
+    """
     if "unique_tokens" in context.law.variables:
         return []
     rows = context.rows
@@ -21,46 +24,36 @@ def repeated(context: Context) -> list[Finding]:
         return []
     share = np.ones(len(rows))
     share[again] = epoch_worth(epochs[again])["share"].to_numpy()
-    cost, scatter = _cost(context, rows, again, share)
-    dear = again & (cost > scatter)
-    told = bool(np.isfinite(cost[again]).any())
+    tokens = context.numbers("tokens")
+    worth = tokens.copy()
+    worth[rows] *= share
+    counted = context.runs.assign(tokens=worth)
+    cost, scatter = np.nan, np.nan
+    for group in context.groups():
+        part = Part.of(context.law, counted, group)
+        if part is not None:
+            at = {v: context.numbers(v)[group] for v in context.law.variables}
+            rise = part.law_at(**at | {"tokens": worth[group]}) - part.law_at(**at)
+            cost, scatter = np.fmax(cost, rise.max()), np.fmax(scatter, part.scatter)
     said = f"{int(again.sum())} of {len(rows)} rows saw tokens more than once, up to {epochs[again].max():.3g} epochs"
-    if told:
+    if np.isfinite(cost):
         said += (
-            f"; by the law that costs up to {100 * np.nanmax(cost[again]):.2g} % of the loss, beside a scatter of "
-            f"{100 * scatter:.2g} %"
+            f"; that costs up to {100 * cost:.2g} % of the loss, beside a scatter of {100 * scatter:.2g} %"
         )
+    dear = not cost <= scatter
+    if dear:
+        context.recount(worth)
     return [
         context.finding(
             "repeated-data",
-            "warning" if dear.any() or not told else "note",
+            "warning" if dear else "note",
             rows[again],
             says=said,
             number=float(epochs[again].max()),
             of="most epochs",
             meaning=f"A token seen again is worth less: the worst row's tokens count {share.min():.0%} (Muennighoff et "
-            "al. 2023). The law takes D as new tokens, so β comes out too small and the optimal D too short.",
-            mend="fit laws.DataConstrained() with the column unique_tokens, or leave out rows beyond a few epochs.",
-            aside=rows[dear],
+            "al. 2023). The law takes D as new tokens, so β and the optimal D come out wrong.",
+            mend="fit laws.DataConstrained() with the column unique_tokens, or leave out rows beyond a few epochs."
+            + (" The checks below count tokens at their worth." if dear else ""),
         )
     ]
-
-
-def _cost(
-    context: Context, rows: NDArray[np.int64], again: NDArray[np.bool_], share: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """(rise of ln loss (n,) from counting `share` of the tokens, scatter), by the law of the rows without repetition.
-
-    By all rows where those are too few; NaN where no law holds.
-    """
-    cost, scatter = np.full(len(rows), np.nan), np.nan
-    for group in context.groups():
-        mine = np.isin(rows, group)
-        part = context.part(rows[mine & ~again]) or context.part(group)
-        if part is None:
-            continue
-        at = {v: context.numbers(v)[rows[mine]] for v in context.law.variables}
-        fewer = at | {"tokens": at["tokens"] * share[mine]}
-        cost[mine] = part.law_at(**fewer) - part.law_at(**at)
-        scatter = np.fmax(scatter, part.scatter)
-    return cost, float(scatter)

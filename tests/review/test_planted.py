@@ -111,7 +111,7 @@ def repeated(seed: int, sigma: float) -> Planted:
     unique = np.minimum(frame["tokens"], 5e9)
     worth = epoch_worth(frame["tokens"] / unique)["worth"].to_numpy()
     noise = frame["loss"] / law(frame["params"], frame["tokens"])
-    rows = set(np.flatnonzero(frame["tokens"] > unique).tolist())
+    rows = set(np.flatnonzero(frame["tokens"] > 1.01 * unique).tolist())
     return frame.assign(unique_tokens=unique, loss=law(frame["params"], unique * worth) * noise), rows
 
 
