@@ -121,9 +121,10 @@ def outlying(seed: int, sigma: float) -> Planted:
 
 
 def two_corpora(seed: int, sigma: float) -> Planted:
-    rows = set(range(1, 36, 2))
-    frame = scaled(simulated(seed, sigma), "loss", rows, 1 + 6 * sigma)
-    return frame.assign(dataset=["c4", "dclm"] * 18), set()
+    frame = simulated(seed, sigma, seeds=2)
+    second = frame["seed"] == 1
+    frame = scaled(frame, "loss", np.flatnonzero(second), 1 + 6 * sigma)
+    return frame.assign(dataset=np.where(second, "dclm", "c4")), set()
 
 
 def two_units(seed: int, sigma: float) -> Planted:
