@@ -47,7 +47,7 @@ def review(report: Report, *, ax: Axes | None = None) -> Axes:
         keys = ax.plot(
             n, d, "o", color=FAINT, mec="white", mew=0.4, ms=0.8 * marker_size(), label="run", zorder=2
         )
-        # the code with most rows lies outermost, so that none hides another
+        # each further code lies outside the last, so that none hides another
         marked = [code for code, rows in codes.items() if rows][: len(_MARKS)]
         for code, (shape, colour) in zip(marked, _MARKS, strict=False):
             rows = np.unique(codes[code])
