@@ -101,7 +101,7 @@ class Context:
     def finding(self, code: str, severity: Severity, rows: Iterable[int] = (), **said: Any) -> Finding:
         """A finding about these rows, their run_ids added."""
         where = tuple(sorted(int(i) for i in rows))
-        ids = self.words("run_id")[list(where)] if where and "run_id" in self.runs else []
+        ids = list(self.words("run_id")[list(where)]) if where and "run_id" in self.runs else []
         aside = tuple(int(i) for i in said.pop("aside", ()))
         named = tuple(dict.fromkeys(str(i) for i in ids if i))
         return Finding(code=code, severity=severity, rows=where, runs=named, aside=aside, **said)

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from scalinglab.analysis.allocation import optimal_params_tokens
+from scalinglab.analysis.convention import SIX_ND
 from scalinglab.analysis.influence import refits_without
 from scalinglab.review.context import Context
 from scalinglab.review.finding import Finding
@@ -79,7 +81,7 @@ def _moves(part: Part, without: pd.DataFrame) -> str:
         budget = float((6 * fit.rows["params"] * fit.rows["tokens"]).max())
         ratios = []
         for frame in (here, without):
-            n, d = law.optimal(frame, [budget])
+            n, d = optimal_params_tokens(law, frame, budget, SIX_ND)
             ratios.append(float(np.squeeze(d / n)))
         pieces.append(f"D/N at {budget:.2g} FLOPs from {count_text(ratios[0])} to {count_text(ratios[1])}")
     return ", ".join(pieces)

@@ -78,7 +78,9 @@ def near_copies(context: Context) -> list[Finding]:
             gap = np.maximum(np.diff(np.log(loss[order])), quantum / loss[order][:-1])
             for i in np.flatnonzero(gap <= near):
                 pair = sorted((group[order[i]], group[order[i + 1]]))
-                first.append(pair[0]), second.append(pair[1]), gaps.append(gap[i])
+                first.append(pair[0])
+                second.append(pair[1])
+                gaps.append(gap[i])
         if first:
             found.append(
                 context.finding(
