@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         fit_groups,
     )
     from scalinglab.records import read_runs
+    from scalinglab.review import check
 
 # public name -> where it lives; a module when the name is empty
 _FACE = {
@@ -45,6 +46,7 @@ _FACE = {
     "laws": "scalinglab.laws",
     "plots": "scalinglab.plots",
     "batch_lr": "scalinglab.analysis:batch_lr",
+    "check": "scalinglab.review:check",
     "continual": "scalinglab.analysis:continual",
     "crossing": "scalinglab.analysis:crossing",
     "crossings": "scalinglab.analysis:crossings",
@@ -79,6 +81,7 @@ __all__ = [
     "analysis",
     "backtest",
     "batch_lr",
+    "check",
     "compare",
     "continual",
     "crossing",

@@ -96,9 +96,7 @@ def influence(
     without = np.empty(groups)
     for first in range(0, groups, _PART):
         part = np.arange(first, min(first + _PART, groups))
-        w = problem.w * (group != part[:, None])
-        end = problem.minimise(np.repeat(t[None], len(part), axis=0), w=w)
-        without[part] = _finite(quantity(_frame(law, problem.constants(end.t))))
+        without[part] = _finite(quantity(refits_without(fit, group == part[:, None])))
     here = float(_finite(quantity(_frame(law, problem.constants(t[None]))))[0])
     known = without[np.isfinite(without)]
     ends = (float(known.min()), float(known.max())) if len(known) else (math.nan, math.nan)
@@ -126,6 +124,14 @@ def influence(
         left_out=by or "row",
         notes=tuple(notes),
     )
+
+
+def refits_without(fit: "Fit", left_out: NDArray[np.bool_]) -> pd.DataFrame:
+    """Constants (b, constants) of the law refitted from the full fit without the rows left_out (b, n), in one batch."""
+    problem = fit.problem()
+    start = np.repeat(problem.at(fit.constants)[None], len(left_out), axis=0)
+    end = problem.minimise(start, w=problem.w * ~left_out)
+    return _frame(fit.law, problem.constants(end.t))
 
 
 def _quantity(

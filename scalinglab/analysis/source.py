@@ -102,7 +102,7 @@ def run_ends(
     return runs.assign(**{column: _positive(runs, column, name) for column in needs}), notes
 
 
-_KINDS_OF_RUN = (
+KINDS_OF_RUN = (
     "dataset",
     "corpus",
     "hparams",
@@ -118,7 +118,7 @@ _KINDS_OF_RUN = (
 def pooled_note(runs: pd.DataFrame) -> tuple[str, ...]:
     """A sentence where rows of different corpora or recipes, told apart by a column, are taken together."""
     found = []
-    for column in _KINDS_OF_RUN:
+    for column in KINDS_OF_RUN:
         values = list(runs[column].dropna().unique()) if column in runs else []
         if len(values) > 1:
             found.append(f"{column} ({', '.join(map(str, values[:4]))}{', …' * (len(values) > 4)})")

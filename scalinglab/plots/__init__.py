@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._overtraining import overtraining
     from scalinglab.plots._paired import paired
     from scalinglab.plots._profile import profile
+    from scalinglab.plots._review import review
     from scalinglab.plots._schedules import schedule, schedule_kinds
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
@@ -59,6 +60,7 @@ _HOME = {
     "next_runs": "_next_runs",
     "read_curves": "_training",
     "residuals": "_fits",
+    "review": "_review",
     "save": "_canvas",
     "schedule": "_schedules",
     "schedule_and_loss": "_training",
@@ -93,6 +95,7 @@ __all__ = [
     "profile",
     "read_curves",
     "residuals",
+    "review",
     "save",
     "schedule",
     "schedule_and_loss",

@@ -95,6 +95,14 @@ def _of_table(
     return function(_ends(source, eval_set), **options)
 
 
+def _of_review(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    from scalinglab.review import check
+
+    return function(check(source, eval_set=eval_set), **options)
+
+
 def _of_sweep(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
@@ -262,6 +270,12 @@ KINDS: dict[str, Kind] = {
             "_of_plan",
         ),
         Kind("next_runs", "fit", "which N and D to train next, to know D/N better", "_of_fit"),
+        Kind(
+            "review",
+            "runs",
+            "rows over N and D, those that a review found something about marked",
+            "_of_review",
+        ),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
         Kind(
             "leverage", "fit", "residuals against leverage, and what each run does to the optimum", "_of_fit"

@@ -30,6 +30,7 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
     planned, following = sl.plan(STUDY), sl.next_runs(fit, 2e12, density=4, beyond=np.inf)
     compared = sl.paired(runs, runs.assign(loss=0.995 * runs["loss"]), resamples=50)
     influences = sl.influence(fit, flops=1e13)
+    reviewed = sl.check(pd.concat([runs, runs.iloc[:2]]))
     ramp = Batches(256_000, ((3000, 512_000), (6000, 1_024_000)))
     return {
         "schedule": lambda **ax: plots.schedule(parse_schedule("default:total=10000"), batches=ramp, **ax),
@@ -37,6 +38,7 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
         "schedule_and_loss": lambda **ax: plots.schedule_and_loss(trunk, branches, **ax),
         "loss_vs_tokens": lambda **ax: plots.loss_vs_tokens(fit, **ax),
         "residuals": lambda **ax: plots.residuals(fit, **ax),
+        "review": lambda **ax: plots.review(reviewed, **ax),
         "leverage": lambda **ax: plots.leverage(fit, found=influences, **ax),
         "profile": lambda **ax: plots.profile(fit, **ax),
         "contours": lambda **ax: plots.contours(fit, flops=1e13, **ax),
