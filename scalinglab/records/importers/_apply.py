@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalinglab.errors import InputError
 from scalinglab.records._schema import BY_NAME
 from scalinglab.records.importers._map import Entry, Map
-from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS, NoQuantity, nats, quantity, scaled
+from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS, NoQuantity, nats, quantities, quantity, scaled
 from scalinglab.records.importers._source import Source
 from scalinglab.records.table import TableWarning, check_table
 
@@ -156,20 +156,17 @@ class _Rows:
                 cells[i] = entry.values[str(cell)]
         return cells
 
-    def numbers(self, column: str, key: str, cells: list[Any] | None = None) -> tuple[Floats, list[str]]:
-        """(rows,) a column's numbers, and the units its cells name."""
-        values, units = [], []
-        for i, cell in enumerate(list(self.frame[column]) if cells is None else cells):
-            try:
-                value, unit = quantity(cell, self.mapping.decimal)
-            except NoQuantity:
-                raise InputError(
-                    f'{self.where(i)}, column "{column}": "{str(cell)[:40]}" is not a number, and the map takes it for '
-                    f"{key}; mend it, or write it as 1.3e9, 1.3B or 20 tokens/param."
-                ) from None
-            values.append(value)
-            units.append(unit)
-        return np.array(values, dtype=float), units
+    def numbers(self, column: str, key: str, cells: list[Any] | None = None) -> tuple[Floats, dict[int, str]]:
+        """(rows,) a column's numbers, and by row the units that cells name."""
+        found = list(self.frame[column]) if cells is None else cells
+        try:
+            return quantities(found, self.mapping.decimal)
+        except NoQuantity as error:
+            i = error.args[0]
+            raise InputError(
+                f'{self.where(i)}, column "{column}": "{str(found[i])[:40]}" is not a number, and the map takes it for '
+                f"{key}; mend it, or write it as 1.3e9, 1.3B or 20 tokens/param."
+            ) from None
 
     def factor(self, factor: Any, key: str) -> Floats:
         if isinstance(factor, tuple | list):
@@ -178,15 +175,16 @@ class _Rows:
             return self.numbers(factor, key)[0]
         return np.full(len(self.frame), float(factor))
 
-    def amount(self, entry: Entry, key: str) -> tuple[Floats, list[str]]:
-        """(rows,) what an entry of a number comes to, before its unit; and the units that cells name."""
-        units = [""] * len(self.frame)
+    def amount(self, entry: Entry, key: str) -> tuple[Floats, dict[int, str]]:
+        """(rows,) what an entry of a number comes to, before its unit; and by row the units that cells name."""
+        units: dict[int, str] = {}
         if entry.value is not None:
             try:
                 value, unit = quantity(entry.value)
             except NoQuantity:
                 raise InputError(f"the map, {key}: {entry.value!r} is not a number; write 1.3e9.") from None
-            made, units = np.full(len(self.frame), value), [unit] * len(self.frame)
+            made = np.full(len(self.frame), value)
+            units = dict.fromkeys(range(len(made)), unit) if unit else {}
         elif entry.product:
             made = self.factor(entry.product, key)
         elif entry.sum:
@@ -205,10 +203,15 @@ class _Rows:
         entry = self.mapping.columns[key]
         made, named = self.amount(entry, key)
         unit = entry.unit or "1"
-        units = [each or unit for each in named]
         scale = COUNT_UNITS[unit]
-        out = np.array([scaled(v, scale) if unit in "kMBT" else v * COUNT_UNITS[u] for v, u in zip(made, units, strict=True)])
-        relative = np.array([u in ("tokens/param", "chinchilla", "flops") for u in units])
+        units = [unit] * len(made)
+        for i, each in named.items():
+            units[i] = each
+        if unit in "kMBT" and not named:
+            out = np.array([scaled(value, scale) for value in made])
+        else:
+            out = made * np.array([COUNT_UNITS[each] for each in units])
+        relative = np.array([each in ("tokens/param", "chinchilla", "flops") for each in units])
         if relative.any():
             other = {"tokens": "params", "params": "tokens"}.get(key)
             theirs = self.mapping.columns.get(other) if other else None
@@ -218,7 +221,7 @@ class _Rows:
                     f"{other or 'parameters'} in a unit of their own; only tokens or params can be given so."
                 )
             against = self.count(other)
-            flops = np.array([u == "flops" for u in units])
+            flops = np.array([each == "flops" for each in units])
             out = np.where(flops, out / (6 * against), out)
             ratio = relative & ~flops
             out = np.where(ratio, out * against if key == "tokens" else against / out, out)

@@ -13,7 +13,7 @@ from scalinglab.records._schema import BY_NAME
 from scalinglab.records.importers._apply import is_constant
 from scalinglab.records.importers._map import Entry, Map
 from scalinglab.records.importers._names import Named, NamedLoss, named, named_loss
-from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS, NoQuantity, quantity
+from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS, NoQuantity, quantities
 from scalinglab.records.importers._source import Source
 
 _KINDS = {
@@ -40,6 +40,7 @@ class _Guess:
         self.comments: dict[str, str] = {}
         self.by_kind: dict[str, list[Named]] = {}
         self.decimal = "."
+        self._known_numbers: dict[str, NDArray[np.float64] | None] = {}
         if source.table and any(self._has_comma(name) for name in self.names):
             self.decimal = ","
             self.comments["decimal"] = "numbers such as 3,14 are written with a comma"
@@ -52,7 +53,9 @@ class _Guess:
 
     def _has_comma(self, name: str) -> bool:
         """Whether a column can only be read with decimal commas: 3,14 in a file separated by something else."""
-        cells = [cell for cell in self.frame[name] if isinstance(cell, str) and cell]
+        cells = [cell for cell in self.frame[name] if isinstance(cell, str)]
+        if not any("," in cell for cell in cells):
+            return False
         return bool(cells) and all(re.fullmatch(r"-?\d+(,\d+)?", cell.strip()) for cell in cells) and any(
             re.search(r",(\d{1,2}|\d{4,})$", cell.strip()) or cell.strip().startswith("0,") for cell in cells
         )
@@ -62,11 +65,13 @@ class _Guess:
 
     def _numbers(self, name: str) -> NDArray[np.float64] | None:
         """Its numbers, NaN where it holds none; None where any cell is something else, or all are empty."""
-        try:
-            values = [quantity(cell, self.decimal)[0] for cell in self.frame[name]]
-        except NoQuantity:
-            return None
-        return np.array(values) if np.isfinite(values).any() else None
+        if name not in self._known_numbers:
+            try:
+                values, _ = quantities(self.frame[name], self.decimal)
+            except NoQuantity:
+                values = np.array([])
+            self._known_numbers[name] = values if np.isfinite(values).any() else None
+        return self._known_numbers[name]
 
     def _one(self, kind: str) -> Named | None:
         """The first column of a kind that holds numbers."""
@@ -88,6 +93,8 @@ class _Guess:
         self._tokens()
         self._settings()
         points = self._points(run, order)
+        if points == "ends":
+            self._lr_of_settings()
         keep = self._keep()
         if "eval_set" not in self.columns and not any(entry.eval_set for entry in losses):
             sets = self._text("eval_set")
@@ -260,10 +267,10 @@ class _Guess:
         del self.columns[key]
 
     def _tokens(self) -> None:
+        batch = self._batch_tokens()
         if "tokens" in self.columns:
             return
         tokens, ratio, multiple = self._one("tokens"), self._one("ratio"), self._one("multiple")
-        batch = self._batch_tokens()
         step, flops = self._one("step"), self._one("flops")
         if tokens is not None:
             self.columns["tokens"] = self._count(tokens, "named as tokens")
@@ -300,8 +307,7 @@ class _Guess:
             self._plausible("tokens", 1e5)
 
     def _ratios(self, column: str) -> bool:
-        units = {quantity(cell, self.decimal)[1] for cell in self.frame[column]}
-        return bool(units & {"tokens/param", "chinchilla"})
+        return bool(quantities(self.frame[column], self.decimal)[1])
 
     def _batch_tokens(self) -> tuple[tuple[Any, ...], str] | None:
         """(factors, in words) of the tokens of one step."""
@@ -339,6 +345,13 @@ class _Guess:
             name = self._text(kind)
             if name is not None and target not in self.columns:
                 self.columns[target] = Entry(source=name, reason=f'named "{name}"')
+
+    def _lr_of_settings(self) -> None:
+        """Where only ends are taken, the setting is surer than the highest value that happened to be logged."""
+        for each in self.by_kind.get("lr", ()):
+            if each.column in self.source.constant and self._numbers(each.column) is not None:
+                self.columns["lr"] = Entry(source=each.column, reason=f'the setting "{each.column}"')
+                return
 
     # rows -------------------------------------------------------------------------------------------------
 

@@ -273,9 +273,11 @@ def _loss_lines(losses: tuple[Entry, ...]) -> list[str]:
         return []
     if len(losses) == 1:
         return _noted(losses[0].reason, f"loss = {_inline(losses[0])}")
-    lines = ["loss = ["]
+    reasons = {entry.reason for entry in losses}
+    shared = reasons.pop() if len(reasons) == 1 else ""
+    lines = _noted(shared and f"each: {shared}", "loss = [")
     for entry in losses:
-        lines += [f"  {line}" for line in _noted(entry.reason, f"{_inline(entry)},")]
+        lines += [f"  {line}" for line in _noted("" if shared else entry.reason, f"{_inline(entry)},")]
     return [*lines, "]"]
 
 

@@ -71,7 +71,8 @@ class Logged:
 
 
 def from_runs(name: str, runs: Iterable[Logged], files: Iterable[Path], what: str, **more: Any) -> Source:
-    """A source of logged points from the runs of a tracker; runs of one name are told apart by a number.
+    """A source of logged points from the runs of a tracker; runs of one name are told apart by a number, and a setting
+    of a metric's name is called config.NAME.
 
     what: what messages call the format. Raises InputError where no run logged anything.
     """
@@ -81,13 +82,15 @@ def from_runs(name: str, runs: Iterable[Logged], files: Iterable[Path], what: st
     constant: dict[str, None] = {}
     count: dict[str, int] = {}
     silent = []
+    runs = list(runs)
+    metrics = {"run", "step"}.union(*(point for run in runs for point in run.points.values()))
     for run in runs:
         count[run.name] = count.get(run.name, 0) + 1
         own = run.name if count[run.name] == 1 else f"{run.name} ({count[run.name]})"
         if not run.points:
             silent.append(own)
             continue
-        settings = dict(flat(run.settings))
+        settings = {f"config.{key}" if key in metrics else key: value for key, value in flat(run.settings)}
         constant |= dict.fromkeys(settings)
         for step in sorted(run.points):
             rows.append({"run": own, "step": step} | settings | run.points[step])

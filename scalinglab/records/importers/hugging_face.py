@@ -50,6 +50,8 @@ def read(path: Path) -> Source:
         runs.append(_logged(run, path, state, counts))
     source = from_runs(str(path), runs, files, "run of the Trainer")
     source.known = _known(source, counted)
+    own = ("params", "params_total", "params_trainer", "params_from_flos", "flos_per_step", "tokens_per_step")
+    source.constant = tuple(name for name in source.constant if name not in own)
     return source
 
 

@@ -80,7 +80,7 @@ def _read_metric(path: Path, name: str, points: dict[int, dict[str, Any]]) -> No
 
 
 def _database(folder: Path) -> Path | None:
-    return next((path for path in (folder / "mlflow.db", folder.parent / "mlflow.db") if path.is_file()), None)
+    return path if (path := folder / "mlflow.db").is_file() else None
 
 
 def _of_database(path: Path) -> list[Logged]:
