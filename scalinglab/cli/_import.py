@@ -29,12 +29,17 @@ def import_(
     ],
     map_file: Annotated[
         Path | None,
-        typer.Option("--map", help="How columns become the table's; default: guessed, and written beside it."),
+        typer.Option(
+            "--map", help="How columns become the table's; default: guessed, and written beside it."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The table to write (CSV).")] = Path("table.csv"),
     format: Annotated[
         str | None,
-        typer.Option("--format", help="Where a folder holds several: study, trainer, wandb, mlflow, tensorboard, table."),
+        typer.Option(
+            "--format",
+            help="Where a folder holds several: study, trainer, wandb, mlflow, tensorboard, table.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the guesses without asking.")] = False,
     as_json: Json = False,
@@ -53,7 +58,11 @@ def import_(
 
     if out.suffix.lower() != ".csv":
         raise InputError(f"--out {out}: the table is written as CSV; give it the suffix .csv")
-    if not source.startswith("wandb:") and out.exists() and out.resolve() == Path(source).expanduser().resolve():
+    if (
+        not source.startswith("wandb:")
+        and out.exists()
+        and out.resolve() == Path(source).expanduser().resolve()
+    ):
         raise InputError(f"--out {out} is the source itself; choose another name with --out")
     beside = out.with_suffix(".map.toml")
     given = read_map(map_file) if map_file is not None else None
@@ -134,7 +143,11 @@ def _print_map(found: Any, chosen: Any) -> None:
     for key in ("points", "decimal", "keep"):
         value = getattr(chosen, key)
         if key in chosen.comments:
-            text = ", ".join(f"{name} = {' or '.join(map(str, each))}" for name, each in value.items()) if key == "keep" else value
+            text = (
+                ", ".join(f"{name} = {' or '.join(map(str, each))}" for name, each in value.items())
+                if key == "keep"
+                else value
+            )
             say(f"{key}: {text} ({chosen.comments[key]})")
     for key, note in chosen.comments.items():
         if key.startswith("note"):
@@ -165,7 +178,9 @@ def _what(found: Any) -> str:
 
 
 def _ranges(frame: Any) -> list[tuple[str, float, float]]:
-    return [(name, float(frame[name].min()), float(frame[name].max())) for name in ("params", "tokens", "loss")]
+    return [
+        (name, float(frame[name].min()), float(frame[name].max())) for name in ("params", "tokens", "loss")
+    ]
 
 
 def _print_table(made: Any, out: Path, beside: Path, notes: list[str]) -> None:

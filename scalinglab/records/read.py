@@ -49,7 +49,10 @@ def read_runs(
         if isinstance(source, pd.DataFrame):
             labels = list(source.index)
             source = Source(
-                "the DataFrame", source.reset_index(drop=True), row_name=lambda i: f"row {labels[i]!r}", table=True
+                "the DataFrame",
+                source.reset_index(drop=True),
+                row_name=lambda i: f"row {labels[i]!r}",
+                table=True,
             )
         found = import_runs(source, None if isinstance(map, str) and map == "guess" else map)
         return found.table

@@ -82,13 +82,12 @@ def _unknown(path: Path) -> str:
     inside = sorted(each.name for each in path.iterdir() if each.suffix.lower() in tables.SUFFIXES)
     if inside:
         return f"{path} is a folder with tables ({', '.join(inside[:5])}); give one of them."
-    return (
-        f"{path} holds no runs that are known: no study, trainer_state.json, wandb run, mlruns or TensorBoard event file."
-    )
+    return f"{path} holds no runs that are known: no study, trainer_state.json, wandb run, mlruns or TensorBoard event file."
 
 
 def import_runs(
-    source: str | os.PathLike[str] | Source, map: Map | Mapping[str, Any] | str | os.PathLike[str] | None = None
+    source: str | os.PathLike[str] | Source,
+    map: Map | Mapping[str, Any] | str | os.PathLike[str] | None = None,
 ) -> Imported:
     """The run table of somebody's runs, and the map that makes it.
 

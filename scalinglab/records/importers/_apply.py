@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from scalinglab.errors import InputError
 from scalinglab.records._schema import BY_NAME
 from scalinglab.records.importers._map import Entry, Map
-from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS, NoQuantity, nats, quantities, quantity, scaled
+from scalinglab.records.importers._quantities import (
+    COUNT_UNITS,
+    LOSS_UNITS,
+    NoQuantity,
+    nats,
+    quantities,
+    quantity,
+    scaled,
+)
 from scalinglab.records.importers._source import Source
 from scalinglab.records.table import TableWarning, check_table
 
@@ -42,7 +50,9 @@ def apply(source: Source, mapping: Map) -> tuple[pd.DataFrame, tuple[str, ...]]:
     import pandas as pd
 
     if not mapping.losses:
-        raise InputError(f'{source.name}: the map has no loss; write loss = {{ from = "COLUMN" }} under [columns].')
+        raise InputError(
+            f'{source.name}: the map has no loss; write loss = {{ from = "COLUMN" }} under [columns].'
+        )
     for needed in ("params", "tokens"):
         if needed not in mapping.columns:
             hint = mapping.missing.get(needed) or f'write {needed} = {{ from = "COLUMN" }} under [columns].'
@@ -51,7 +61,9 @@ def apply(source: Source, mapping: Map) -> tuple[pd.DataFrame, tuple[str, ...]]:
     rows = _Rows(source, mapping)
     notes = list(source.notes)
     if not rows.frame.shape[0]:
-        asked = ", ".join(f"{name} = {' or '.join(map(str, values))}" for name, values in mapping.keep.items())
+        asked = ", ".join(
+            f"{name} = {' or '.join(map(str, values))}" for name, values in mapping.keep.items()
+        )
         raise InputError(f"{source.name}: no row has {asked}; change [keep] in the map.")
     parts, taken = [], []
     for i, entry in enumerate(mapping.losses):
@@ -108,7 +120,9 @@ class _Rows:
         for column, values in mapping.keep.items():
             texts = {str(value) for value in values}
             own = {float(value) for value in values if isinstance(value, int | float)}
-            keep &= np.array([str(cell) in texts or _float(cell) in own for cell in frame[column]], dtype=bool)
+            keep &= np.array(
+                [str(cell) in texts or _float(cell) in own for cell in frame[column]], dtype=bool
+            )
         self.index = np.flatnonzero(keep)
         self.frame = frame.iloc[self.index].reset_index(drop=True)
         self.source, self.mapping = source, mapping
@@ -135,7 +149,9 @@ class _Rows:
             try:
                 pattern = re.compile(entry.find)
             except re.error as error:
-                raise InputError(f'the map, {key}: find = "{entry.find}" is no regular expression ({error}).') from error
+                raise InputError(
+                    f'the map, {key}: find = "{entry.find}" is no regular expression ({error}).'
+                ) from error
             for i, cell in enumerate(cells):
                 found = pattern.search(str(cell))
                 if found is None:
@@ -151,7 +167,7 @@ class _Rows:
                 if str(cell) not in entry.values:
                     raise InputError(
                         f'{self.where(i)}, column "{entry.source}": the map does not say what "{cell}" means for {key}; '
-                        f'add it to values, or leave such rows out with [keep].'
+                        f"add it to values, or leave such rows out with [keep]."
                     )
                 cells[i] = entry.values[str(cell)]
         return cells
@@ -253,7 +269,9 @@ def _float(cell: Any) -> float | None:
         return None
 
 
-def _one_loss(rows: _Rows, mapping: Map, entry: Entry, which: int) -> tuple[pd.DataFrame, NDArray[Any], list[str]]:
+def _one_loss(
+    rows: _Rows, mapping: Map, entry: Entry, which: int
+) -> tuple[pd.DataFrame, NDArray[Any], list[str]]:
     """The rows with this loss, the rows of the source they are of, and what was left out."""
     import pandas as pd
 
@@ -293,7 +311,9 @@ def _take(values: Any, chosen: NDArray[Any]) -> Any:
     return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]
 
 
-def _points(rows: _Rows, mapping: Map, raw: Floats, known: NDArray[np.bool_]) -> tuple[NDArray[Any], list[str], list[str]]:
+def _points(
+    rows: _Rows, mapping: Map, raw: Floats, known: NDArray[np.bool_]
+) -> tuple[NDArray[Any], list[str], list[str]]:
     """Which rows of curves are points of the table, of which kind, and what was left out."""
     assert rows.run is not None
     assert rows.order is not None
@@ -330,7 +350,9 @@ def _points(rows: _Rows, mapping: Map, raw: Floats, known: NDArray[np.bool_]) ->
             kinds.append(end_kind)
     notes = []
     if diverged:
-        notes.append(f"{len(diverged)} run(s) diverged and are left out from there: {', '.join(diverged[:5])}.")
+        notes.append(
+            f"{len(diverged)} run(s) diverged and are left out from there: {', '.join(diverged[:5])}."
+        )
     if decayed:
         notes.append(f"{decayed} points below a run's peak learning rate are left out of its trunk.")
     return np.array(chosen, dtype=int), kinds, notes
@@ -341,7 +363,12 @@ def _peak(rows: _Rows, lr: Floats, chosen: NDArray[Any]) -> Floats:
     assert rows.run is not None
     all_lr = np.asarray(rows.value("lr"), dtype=float)
     peaks = {run: np.max(all_lr[rows.run == run]) for run in dict.fromkeys(rows.run[chosen])}
-    return np.array([peaks[run] if np.isfinite(peaks[run]) else own for run, own in zip(rows.run[chosen], lr, strict=True)])
+    return np.array(
+        [
+            peaks[run] if np.isfinite(peaks[run]) else own
+            for run, own in zip(rows.run[chosen], lr, strict=True)
+        ]
+    )
 
 
 def _in_nats(
@@ -359,7 +386,9 @@ def _in_nats(
     losses, found, slopes = [], [], []
     for i in chosen:
         if units[i] not in LOSS_UNITS:
-            raise InputError(f'{rows.where(i)}: the loss unit "{units[i]}" is unknown; write one of {", ".join(LOSS_UNITS)}.')
+            raise InputError(
+                f'{rows.where(i)}: the loss unit "{units[i]}" is unknown; write one of {", ".join(LOSS_UNITS)}.'
+            )
         try:
             value, unit = nats(float(raw[i]), units[i])
         except InputError as error:
@@ -367,7 +396,9 @@ def _in_nats(
         slope = 1 / raw[i] if units[i] == "perplexity" else nats(1.0, units[i])[0]
         if entry.bytes_per_token is not None:
             if unit != "nats/token":
-                raise InputError(f"the map, loss: bytes_per_token is for losses per token, and {units[i]} is per byte; leave it out.")
+                raise InputError(
+                    f"the map, loss: bytes_per_token is for losses per token, and {units[i]} is per byte; leave it out."
+                )
             if not per_token(i) > 0:
                 raise InputError(f"{rows.where(i)}: bytes_per_token has to be above 0.")
             value, slope, unit = value / per_token(i), slope / per_token(i), "nats/byte"

@@ -56,8 +56,13 @@ class _Guess:
         cells = [cell for cell in self.frame[name] if isinstance(cell, str)]
         if not any("," in cell for cell in cells):
             return False
-        return bool(cells) and all(re.fullmatch(r"-?\d+(,\d+)?", cell.strip()) for cell in cells) and any(
-            re.search(r",(\d{1,2}|\d{4,})$", cell.strip()) or cell.strip().startswith("0,") for cell in cells
+        return (
+            bool(cells)
+            and all(re.fullmatch(r"-?\d+(,\d+)?", cell.strip()) for cell in cells)
+            and any(
+                re.search(r",(\d{1,2}|\d{4,})$", cell.strip()) or cell.strip().startswith("0,")
+                for cell in cells
+            )
         )
 
     def _filled(self, name: str) -> bool:
@@ -75,7 +80,9 @@ class _Guess:
 
     def _one(self, kind: str) -> Named | None:
         """The first column of a kind that holds numbers."""
-        return next((each for each in self.by_kind.get(kind, ()) if self._numbers(each.column) is not None), None)
+        return next(
+            (each for each in self.by_kind.get(kind, ()) if self._numbers(each.column) is not None), None
+        )
 
     def _text(self, kind: str) -> str | None:
         return self.by_kind[kind][0].column if kind in self.by_kind else None
@@ -126,7 +133,7 @@ class _Guess:
                 found.append((loss, numbers))
         if not found:
             self.missing["loss"] = (
-                "no column is named as a loss; write loss = { from = \"COLUMN\", unit = \"nats/token\" } (or "
+                'no column is named as a loss; write loss = { from = "COLUMN", unit = "nats/token" } (or '
                 f"{', '.join(LOSS_UNITS[1:-1])} or {LOSS_UNITS[-1]})."
             )
             return ()
@@ -153,7 +160,11 @@ class _Guess:
         if not loss.unit_said and "loss_unit" in self.columns:
             unit, reason = None, "its unit is in loss_unit"
         elif loss.unit_said:
-            factor = {"bits/byte": "× ln 2 = nats/byte", "bits/token": "× ln 2 = nats/token", "perplexity": "ln = nats/token"}
+            factor = {
+                "bits/byte": "× ln 2 = nats/byte",
+                "bits/token": "× ln 2 = nats/token",
+                "perplexity": "ln = nats/token",
+            }
             reason = f"the name says {unit}" + (f"; {factor[unit]}" if unit in factor else "")
         else:
             reason = "no unit in the name, taken as nats/token"
@@ -177,23 +188,39 @@ class _Guess:
         if self._nanochat():
             return
         if bare is not None:
-            why = "the name says scaling parameters" if bare.kind == "scaling" else "the name says without embeddings"
+            why = (
+                "the name says scaling parameters"
+                if bare.kind == "scaling"
+                else "the name says without embeddings"
+            )
             self.columns["params"] = self._count(bare, why)
             whole = total or size
             if whole is not None and "params_total" not in self.columns and self._larger(whole, bare):
-                why = "named as the total" if total else "never below the count without embeddings, so taken as the total"
+                why = (
+                    "named as the total"
+                    if total
+                    else "never below the count without embeddings, so taken as the total"
+                )
                 self.columns["params_total"] = self._count(whole, why)
         elif size is not None:
-            why = "beside a total, so taken as without embeddings" if total else (
-                "the name does not say whether embeddings are counted; if they are, take them off with minus"
+            why = (
+                "beside a total, so taken as without embeddings"
+                if total
+                else (
+                    "the name does not say whether embeddings are counted; if they are, take them off with minus"
+                )
             )
             self.columns["params"] = self._count(size, why)
             if total is not None and "params_total" not in self.columns:
                 self.columns["params_total"] = self._count(total, "named as the total")
         elif total is not None:
-            why = "only a total is there: N counts the embeddings; minus = [[\"vocab\", \"width\"]] takes them off"
+            why = (
+                'only a total is there: N counts the embeddings; minus = [["vocab", "width"]] takes them off'
+            )
             self.columns["params"] = self._count(total, why)
-            self.columns.setdefault("params_total", replace(self.columns["params"], reason="named as the total"))
+            self.columns.setdefault(
+                "params_total", replace(self.columns["params"], reason="named as the total")
+            )
         elif run is not None and self._all_sized(run):
             self.columns["params"] = Entry(
                 source=run,
@@ -202,8 +229,8 @@ class _Guess:
             )
         else:
             self.missing["params"] = (
-                "no column is named as a number of parameters; write params = { from = \"COLUMN\" } with unit = \"M\" or "
-                "\"B\" where it needs one."
+                'no column is named as a number of parameters; write params = { from = "COLUMN" } with unit = "M" or '
+                '"B" where it needs one.'
             )
             return
         self._plausible("params", 1e3)
@@ -214,7 +241,7 @@ class _Guess:
         own = ("params_transformer", "params_scalars")
         self.columns["params"] = Entry(
             sum=tuple(name for name in own if name in self.names),
-            reason="nanochat's counts without embeddings and head; its own analysis adds \"params_lm_head\"",
+            reason='nanochat\'s counts without embeddings and head; its own analysis adds "params_lm_head"',
         )
         if "params_total" in self.names:
             self.columns["params_total"] = Entry(source="params_total")
@@ -248,7 +275,10 @@ class _Guess:
         if a is None or b is None:
             return False
         # cells may say their own unit, in which case the name's is not meant
-        scales = [1.0 if self._cells_have_units(each.column) else COUNT_UNITS[each.unit or "1"] for each in (whole, bare)]
+        scales = [
+            1.0 if self._cells_have_units(each.column) else COUNT_UNITS[each.unit or "1"]
+            for each in (whole, bare)
+        ]
         return bool(np.all((a * scales[0] >= 0.95 * b * scales[1]) | np.isnan(a) | np.isnan(b)))
 
     def _plausible(self, key: str, least: float) -> None:
@@ -275,11 +305,15 @@ class _Guess:
         if tokens is not None:
             self.columns["tokens"] = self._count(tokens, "named as tokens")
             if self._ratios(tokens.column):
-                self.columns["tokens"] = Entry(source=tokens.column, reason="its values say tokens a parameter: × N")
+                self.columns["tokens"] = Entry(
+                    source=tokens.column, reason="its values say tokens a parameter: × N"
+                )
             else:
                 self._plausible_tokens()
         elif ratio is not None:
-            self.columns["tokens"] = Entry(source=ratio.column, unit="tokens/param", reason="tokens a parameter: × N")
+            self.columns["tokens"] = Entry(
+                source=ratio.column, unit="tokens/param", reason="tokens a parameter: × N"
+            )
         elif step is not None and batch is not None:
             self.columns["tokens"] = Entry(product=(step.column, *batch[0]), reason=f"steps × {batch[1]}")
         elif multiple is not None:
@@ -288,7 +322,9 @@ class _Guess:
             )
         elif flops is not None:
             self.columns["tokens"] = Entry(
-                source=flops.column, unit="flops", reason="no tokens are named, so D = C / (6·N) of these FLOPs"
+                source=flops.column,
+                unit="flops",
+                reason="no tokens are named, so D = C / (6·N) of these FLOPs",
             )
         elif step is not None:
             self.missing["tokens"] = (
@@ -298,7 +334,7 @@ class _Guess:
         else:
             self.missing["tokens"] = (
                 "no column is named as tokens, tokens a parameter, steps × batch × context or FLOPs; write tokens = { from = "
-                "\"COLUMN\" } or tokens = { from = \"COLUMN\", unit = \"tokens/param\" }."
+                '"COLUMN" } or tokens = { from = "COLUMN", unit = "tokens/param" }.'
             )
 
     def _plausible_tokens(self) -> None:
@@ -328,12 +364,21 @@ class _Guess:
         else:
             more = [found.column for found in (self._one("accumulation"), self._one("devices")) if found]
             factors = (device.column if device else "", *more, context.column)
-        words = "batch × context" if batch is not None else "batch of a device × … × context, as far as it is logged"
+        words = (
+            "batch × context"
+            if batch is not None
+            else "batch of a device × … × context, as far as it is logged"
+        )
         self.columns["batch_tokens"] = Entry(product=factors, reason=words)
         return factors, words
 
     def _settings(self) -> None:
-        for kind, target in (("lr", "lr"), ("seed", "seed"), ("decay_share", "decay_share"), ("unique_tokens", "unique_tokens")):
+        for kind, target in (
+            ("lr", "lr"),
+            ("seed", "seed"),
+            ("decay_share", "decay_share"),
+            ("unique_tokens", "unique_tokens"),
+        ):
             found = self._one(kind)
             if found is not None and target not in self.columns:
                 entry = Entry(source=found.column, unit=found.unit if kind == "unique_tokens" else None)
@@ -380,10 +425,16 @@ class _Guess:
             if not self.frame.duplicated(keys).any():
                 return "all"
             if self.frame.duplicated([*keys, order]).any():
-                self.comments["points"] = f'several rows of one run stand at one "{order}", so every row is taken'
+                self.comments["points"] = (
+                    f'several rows of one run stand at one "{order}", so every row is taken'
+                )
                 return "all"
         schedule = self.columns.get("schedule")
-        kinds = {is_constant(cell) for cell in self.frame[schedule.source]} if schedule and schedule.source else set()
+        kinds = (
+            {is_constant(cell) for cell in self.frame[schedule.source]}
+            if schedule and schedule.source
+            else set()
+        )
         if True in kinds:
             self.comments["points"] = "points of the runs whose schedule is constant, ends of the others"
             return "schedule"
@@ -392,7 +443,9 @@ class _Guess:
 
     def _kind(self, run: str | None) -> bool:
         """Whether a column says what is decayed: its entry, and the trunk that rows of one run share."""
-        for name in ["kind"] * ("kind" in self.names) + [each.column for each in self.by_kind.get("phase", ())]:
+        for name in ["kind"] * ("kind" in self.names) + [
+            each.column for each in self.by_kind.get("phase", ())
+        ]:
             values = list(dict.fromkeys(str(cell) for cell in self.frame[name].dropna()))
             known = [value for value in values if value in _KINDS]
             unknown = [value for value in values if value not in _KINDS]
@@ -406,7 +459,9 @@ class _Guess:
                 source=name, values=None if same else table, reason=f'"{name}" says what is decayed'
             )
             if unknown:
-                self.columns["kind"] = replace(self.columns["kind"], reason=f"{', '.join(unknown)}: neither, left out")
+                self.columns["kind"] = replace(
+                    self.columns["kind"], reason=f"{', '.join(unknown)}: neither, left out"
+                )
                 self.keep_phases = (name, tuple(known))
             shared = run is not None and bool(self.frame.duplicated([run]).any())
             if shared and "trunk" in table.values() and "trunk_id" not in self.columns:
@@ -420,7 +475,9 @@ class _Guess:
         keep: dict[str, tuple[Any, ...]] = {}
         for each in self.by_kind.get("state", ()):
             values = [str(cell) for cell in self.frame[each.column].dropna().unique()]
-            good = tuple(value for value in values if value.lower() in ("finished", "completed", "done", "success"))
+            good = tuple(
+                value for value in values if value.lower() in ("finished", "completed", "done", "success")
+            )
             if good and len(good) < len(values):
                 keep[each.column] = good
                 self.comments["keep"] = "rows that are taken; the others did not finish"
@@ -430,8 +487,12 @@ class _Guess:
 
     def _others(self, mapping: Map, run: str | None, order: str | None) -> tuple[str, ...]:
         """Of a table all further columns; of curves the settings that differ between runs."""
-        used = {column for entry in (*mapping.columns.values(), *mapping.losses) for column in entry.columns()}
-        spare = [name for name in self.names if name not in used and name not in BY_NAME and self._filled(name)]
+        used = {
+            column for entry in (*mapping.columns.values(), *mapping.losses) for column in entry.columns()
+        }
+        spare = [
+            name for name in self.names if name not in used and name not in BY_NAME and self._filled(name)
+        ]
         if self.source.table:
             return tuple(name for name in spare if mapping.points == "all" or name not in (run, order))
         constant = [name for name in spare if name in self.source.constant]

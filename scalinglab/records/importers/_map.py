@@ -60,7 +60,9 @@ class Entry:
 
     def columns(self) -> list[str]:
         """The columns of the source that it takes."""
-        return list(dict.fromkeys(_names((self.source, self.bytes_per_token, self.product, self.sum, self.minus))))
+        return list(
+            dict.fromkeys(_names((self.source, self.bytes_per_token, self.product, self.sum, self.minus)))
+        )
 
     def shown(self) -> str:
         """In few words: `"Tokens (B)" in B`."""
@@ -127,7 +129,9 @@ def read_map(path: Path) -> Map:
         text = path.read_text("utf-8")
         given = tomllib.loads(text)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; scalinglab import SOURCE writes a map to begin with.") from error
+        raise InputError(
+            f"{path} does not exist; scalinglab import SOURCE writes a map to begin with."
+        ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -142,7 +146,9 @@ def map_of(given: Mapping[str, Any], name: str = "the map") -> Map:
     _known_keys(given, _MAP_KEYS, name)
     columns = given.get("columns")
     if not isinstance(columns, Mapping):
-        raise InputError(f'{name} has no table [columns]; write [columns] and a line such as loss = {{ from = "val_loss" }}.')
+        raise InputError(
+            f'{name} has no table [columns]; write [columns] and a line such as loss = {{ from = "val_loss" }}.'
+        )
     _known_keys(columns, BY_NAME, f"{name}, [columns]", "is no column of the run table")
     entries = {
         key: _entry(value, f"{name}, {key}", key) for key, value in columns.items() if key not in ("loss",)
@@ -151,10 +157,14 @@ def map_of(given: Mapping[str, Any], name: str = "the map") -> Map:
     losses = losses if isinstance(losses, list) else [losses]
     points = given.get("points", "all")
     if points not in POINTS:
-        raise InputError(f"{name}: points = {json.dumps(points)} is unknown; write one of {', '.join(POINTS)}.")
+        raise InputError(
+            f"{name}: points = {json.dumps(points)} is unknown; write one of {', '.join(POINTS)}."
+        )
     keep = given.get("keep", {})
     if not isinstance(keep, Mapping):
-        raise InputError(f'{name}: keep is a table of columns and values; write [keep] and State = "finished".')
+        raise InputError(
+            f'{name}: keep is a table of columns and values; write [keep] and State = "finished".'
+        )
     others = given.get("others", [])
     if not isinstance(others, list) or not all(isinstance(each, str) for each in others):
         raise InputError(f'{name}: others is a list of column names; write others = ["width", "depth"].')
@@ -218,7 +228,9 @@ def _factors(given: Any, where: str, nested: bool) -> tuple[Factor, ...]:
     for each in given:
         inside = each if isinstance(each, list) and nested else [each]
         if not all(isinstance(part, str | int | float) and not isinstance(part, bool) for part in inside):
-            raise InputError(f'{where} holds {json.dumps(each)}; it may have column names and numbers, as ["step", 524288].')
+            raise InputError(
+                f'{where} holds {json.dumps(each)}; it may have column names and numbers, as ["step", 524288].'
+            )
     return tuple(tuple(each) if isinstance(each, list) else each for each in given)
 
 
@@ -229,7 +241,7 @@ def map_text(mapping: Map, command: str = "") -> str:
     """The file, with a comment on each guess; read back it is the same map."""
     lines = [
         "# How these runs become a run table. Change what is wrong, then:",
-        f"#   {command or 'scalinglab import SOURCE --map THIS_FILE --out table.csv'}",
+        f"#   {_line(command or 'scalinglab import SOURCE --map THIS_FILE --out table.csv')}",
         "",
     ]
     for key in ("format", "source", "sha256"):
@@ -250,22 +262,27 @@ def map_text(mapping: Map, command: str = "") -> str:
         elif name in mapping.columns:
             lines += _noted(mapping.columns[name].reason, f"{name} = {_inline(mapping.columns[name])}")
         if name in mapping.missing:
-            lines += [f"# MISSING: {mapping.missing[name]}", f"# {name} = "]
+            lines += [f"# MISSING: {_line(mapping.missing[name])}", f"# {name} = "]
     if mapping.keep:
         lines += ["", f"[keep]{_comment(mapping, 'keep')}"]
         for name, values in mapping.keep.items():
             lines.append(f"{_key(name)} = {toml(values[0] if len(values) == 1 else list(values))}")
     notes = [note for key, note in mapping.comments.items() if key.startswith("note")]
-    lines += ["", *(f"# {note}" for note in notes)] if notes else []
+    lines += ["", *(f"# {_line(note)}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
 
 
 def _comment(mapping: Map, key: str) -> str:
-    return f"  # {mapping.comments[key]}" if key in mapping.comments else ""
+    return f"  # {_line(mapping.comments[key])}" if key in mapping.comments else ""
 
 
 def _noted(reason: str, line: str) -> list[str]:
-    return [f"# {reason}", line] if reason else [line]
+    return [f"# {_line(reason)}", line] if reason else [line]
+
+
+def _line(text: str) -> str:
+    """A comment holds no line break or other control character, as the name of a column may."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _loss_lines(losses: tuple[Entry, ...]) -> list[str]:

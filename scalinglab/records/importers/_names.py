@@ -6,8 +6,27 @@ import re
 from dataclasses import dataclass
 
 _UNITS = {"k": "k", "thousand": "k", "thousands": "k", "m": "M", "mm": "M", "million": "M", "millions": "M"}
-_UNITS |= {"b": "B", "bn": "B", "g": "B", "billion": "B", "billions": "B", "t": "T", "trillion": "T", "trillions": "T"}
-_UNITS |= {"1e3": "k", "1e6": "M", "1e9": "B", "1e12": "T", "10^6": "M", "10^9": "B", "10^12": "T", "mtok": "M", "gtok": "B"}
+_UNITS |= {
+    "b": "B",
+    "bn": "B",
+    "g": "B",
+    "billion": "B",
+    "billions": "B",
+    "t": "T",
+    "trillion": "T",
+    "trillions": "T",
+}
+_UNITS |= {
+    "1e3": "k",
+    "1e6": "M",
+    "1e9": "B",
+    "1e12": "T",
+    "10^6": "M",
+    "10^9": "B",
+    "10^12": "T",
+    "mtok": "M",
+    "gtok": "B",
+}
 _AROUND = r"^(config|summary|summary_metrics|model|train|trainer|training|data|perf|throughput|optim|hparams|args|params|metrics)_"
 
 
@@ -20,7 +39,9 @@ def words_of(name: str) -> str:
 def split_unit(name: str) -> tuple[str, str | None]:
     """(words without the unit, unit of COUNT_UNITS or None): "Tokens (B)" -> ("tokens", "B")."""
     for found in re.finditer(r"[\(\[]([^\)\]]*)[\)\]]", name):
-        inside = re.sub(r"\b(in|of|tokens?|toks?|params?|parameters?|x)\b|[#×]", " ", found[1].lower()).strip()
+        inside = re.sub(
+            r"\b(in|of|tokens?|toks?|params?|parameters?|x)\b|[#×]", " ", found[1].lower()
+        ).strip()
         if inside in _UNITS:
             return words_of(name[: found.start()] + " " + name[found.end() :]), _UNITS[inside]
     return words_of(name), None
@@ -88,7 +109,9 @@ def named(column: str) -> Named | None:
         tries += [(tail[1], _UNITS[tail[2]]), (bare(tail[1]), _UNITS[tail[2]])]
     for text, found in tries:
         for kind, pattern in _PATTERNS:
-            if pattern.fullmatch(text) and not (kind == "nonemb" and re.search(r"flop|token|loss|per_", text)):
+            if pattern.fullmatch(text) and not (
+                kind == "nonemb" and re.search(r"flop|token|loss|per_", text)
+            ):
                 return Named(column, kind, found)
     return None
 

@@ -14,13 +14,41 @@ from numpy.typing import NDArray
 from scalinglab.errors import InputError
 from scalinglab.records.table import MISSING
 
-COUNT_UNITS = {"1": 1.0, "k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "tokens/param": 1.0, "flops": 1.0, "chinchilla": 20.0}
+COUNT_UNITS = {
+    "1": 1.0,
+    "k": 1e3,
+    "M": 1e6,
+    "B": 1e9,
+    "T": 1e12,
+    "tokens/param": 1.0,
+    "flops": 1.0,
+    "chinchilla": 20.0,
+}
 """Of a count: its power of ten; or, of tokens, a multiple of N, FLOPs that are 6·N·D, or multiples of 20 tokens a parameter."""
 
 LOSS_UNITS = ("nats/token", "nats/byte", "bits/token", "bits/byte", "perplexity")
 
-_SCALES = {"": 1.0, "k": 1e3, "thousand": 1e3, "m": 1e6, "mm": 1e6, "mn": 1e6, "mio": 1e6, "million": 1e6, "millions": 1e6}
-_SCALES |= {"b": 1e9, "bn": 1e9, "g": 1e9, "billion": 1e9, "billions": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
+_SCALES = {
+    "": 1.0,
+    "k": 1e3,
+    "thousand": 1e3,
+    "m": 1e6,
+    "mm": 1e6,
+    "mn": 1e6,
+    "mio": 1e6,
+    "million": 1e6,
+    "millions": 1e6,
+}
+_SCALES |= {
+    "b": 1e9,
+    "bn": 1e9,
+    "g": 1e9,
+    "billion": 1e9,
+    "billions": 1e9,
+    "t": 1e12,
+    "tn": 1e12,
+    "trillion": 1e12,
+}
 _WORDS = r"params?|parameters?|tokens?|toks?|steps?|flops?|nats?(?:/token)?|seqs?|sequences?"
 _RATIO = r"(?:tokens?|toks?)\s*(?:/|per)\s*(?:params?|parameters?)|tpp"
 _NUMBER = re.compile(
@@ -29,7 +57,10 @@ _NUMBER = re.compile(
     rf"\s*(?P<rest>.*)",
     re.I | re.S,
 )
-_REST = re.compile(rf"(?:(?P<ratio>{_RATIO})|(?P<chinchilla>x\s*c(?:hinchilla)?)|(?P<scale>[a-z]*?)[\s_-]*(?:{_WORDS})?)", re.I)
+_REST = re.compile(
+    rf"(?:(?P<ratio>{_RATIO})|(?P<chinchilla>x\s*c(?:hinchilla)?)|(?P<scale>[a-z]*?)[\s_-]*(?:{_WORDS})?)",
+    re.I,
+)
 _GROUPS = re.compile(r"\d{1,3}(?:[,_\u00a0\u202f ]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+|\d+(?:_\d+)*")
 
 

@@ -17,7 +17,14 @@ from typing import Any
 
 from scalinglab.errors import InputError
 from scalinglab.records.importers._map import Entry
-from scalinglab.records.importers._source import Logged, Source, bytes_of, files_named, from_runs, logged_number
+from scalinglab.records.importers._source import (
+    Logged,
+    Source,
+    bytes_of,
+    files_named,
+    from_runs,
+    logged_number,
+)
 
 _FILE = "trainer_state.json"
 # a mean over the whole training, or of speed: no loss of the end
@@ -89,7 +96,9 @@ def _logged(run: Path, path: Path, state: dict[str, Any], counts: dict[str, int]
     if seen and flos and not counts:
         settings["params_from_flos"] = flos / (6 * seen)
     root = path if path.is_dir() else run
-    name = run.relative_to(root).as_posix() if run != root and run.is_relative_to(root) else run.resolve().name
+    name = (
+        run.relative_to(root).as_posix() if run != root and run.is_relative_to(root) else run.resolve().name
+    )
     return Logged(name, settings, points)
 
 
@@ -121,23 +130,31 @@ def _tensors(path: Path) -> list[tuple[str, int]]:
                 (name, math.prod(about["shape"])) for name, about in header.items() if name != "__metadata__"
             ]
         except (struct.error, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-            raise InputError(f"{path} is damaged or no safetensors file; delete it or copy it again.") from error
+            raise InputError(
+                f"{path} is damaged or no safetensors file; delete it or copy it again."
+            ) from error
 
 
 def _known(source: Source, counted: bool) -> dict[str, Entry]:
     columns, known = set(source.frame.columns), {}
     if counted:
-        known["params"] = Entry(source="params", reason="counted in model.safetensors, embeddings and head left out")
+        known["params"] = Entry(
+            source="params", reason="counted in model.safetensors, embeddings and head left out"
+        )
         known["params_total"] = Entry(source="params_total", reason="counted in model.safetensors")
     elif "params_from_flos" in columns:
         known["params"] = Entry(
-            source="params_from_flos", reason="total_flos / (6 · tokens): the Trainer counts N without embeddings"
+            source="params_from_flos",
+            reason="total_flos / (6 · tokens): the Trainer counts N without embeddings",
         )
     if "num_input_tokens_seen" in columns and source.frame["num_input_tokens_seen"].notna().all():
-        known["tokens"] = Entry(source="num_input_tokens_seen", reason="the Trainer's own count, padding in it")
+        known["tokens"] = Entry(
+            source="num_input_tokens_seen", reason="the Trainer's own count, padding in it"
+        )
     elif "tokens_per_step" in columns:
         known["tokens"] = Entry(
-            product=("step", "tokens_per_step"), reason="steps × the Trainer's tokens a step at the end of the run"
+            product=("step", "tokens_per_step"),
+            reason="steps × the Trainer's tokens a step at the end of the run",
         )
     elif "flos_per_step" in columns:
         known["tokens"] = Entry(

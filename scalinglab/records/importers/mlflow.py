@@ -100,5 +100,7 @@ def _of_database(path: Path) -> list[Logged]:
                     # the store keeps an infinite value as the largest float there is
                     point[key] = DIVERGED if is_nan or abs(value) > 1e300 else float(value)
     except sqlite3.DatabaseError as error:
-        raise InputError(f"{path} is no SQLite store of MLflow ({error}); give the folder mlruns instead.") from error
+        raise InputError(
+            f"{path} is no SQLite store of MLflow ({error}); give the folder mlruns instead."
+        ) from error
     return list(runs.values())

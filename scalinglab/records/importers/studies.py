@@ -16,4 +16,6 @@ def sniff(path: Path) -> bool:
 def read(path: Path) -> Source:
     """Its rows are a run table already. Raises InputError where it has none yet."""
     frame = read_table(path)
-    return Source(str(path), frame, files=(path / "table.csv",), row_name=lambda i: f"row {i + 1}", table=True)
+    return Source(
+        str(path), frame, files=(path / "table.csv",), row_name=lambda i: f"row {i + 1}", table=True
+    )

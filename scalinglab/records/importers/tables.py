@@ -94,7 +94,9 @@ def _read_text(path: Path) -> Source:
             )
     # pandas writes its index under no name; a separator at the end of lines makes an empty column
     drop = [name for i, name in enumerate(rows[0]) if not name for name in [f"unnamed_{i}"]]
-    frame = pd.DataFrame([[cell or None for cell in cells] for cells in rows[1:]], columns=names, dtype=object)
+    frame = pd.DataFrame(
+        [[cell or None for cell in cells] for cells in rows[1:]], columns=names, dtype=object
+    )
     frame = frame.drop(columns=[name for name in drop if name == names[0] or frame[name].isna().all()])
     return _source(path, frame, lambda i: f"line {numbers[i + 1]}")
 
@@ -113,9 +115,15 @@ def _read_json(path: Path) -> Source:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is not JSON: {error}; mend it, or name it .jsonl if each line is an object.") from error
+            raise InputError(
+                f"{path} is not JSON: {error}; mend it, or name it .jsonl if each line is an object."
+            ) from error
         if isinstance(found, dict):
-            lists = [value for value in found.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
+            lists = [
+                value
+                for value in found.values()
+                if isinstance(value, list) and value and isinstance(value[0], dict)
+            ]
             found = lists[0] if len(lists) == 1 else [found]
         objects = list(found) if isinstance(found, list) else [found]
         row_name = lambda i: f"object {i + 1}"  # noqa: E731
@@ -125,12 +133,16 @@ def _read_json(path: Path) -> Source:
                 try:
                     objects.append(json.loads(line))
                 except (ValueError, RecursionError) as error:
-                    raise InputError(f"{path}, line {number} is not JSON: {error}; mend or delete the line.") from error
+                    raise InputError(
+                        f"{path}, line {number} is not JSON: {error}; mend or delete the line."
+                    ) from error
                 numbers.append(number)
         row_name = lambda i: f"line {numbers[i]}"  # noqa: E731
     for i, each in enumerate(objects):
         if not isinstance(each, dict):
-            raise InputError(f'{path}, {row_name(i)} is no JSON object; it must look like {{"params": 1e9, "loss": 2.5}}.')
+            raise InputError(
+                f'{path}, {row_name(i)} is no JSON object; it must look like {{"params": 1e9, "loss": 2.5}}.'
+            )
     if not objects:
         raise InputError(f"{path} holds no objects; it needs one a run.")
     return _source(path, pd.DataFrame([dict(flat(each)) for each in objects], dtype=object), row_name)

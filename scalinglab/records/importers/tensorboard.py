@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from scalinglab.errors import InputError
-from scalinglab.records.importers._source import Logged, Source, bytes_of, files_named, from_runs, logged_number
+from scalinglab.records.importers._source import (
+    Logged,
+    Source,
+    bytes_of,
+    files_named,
+    from_runs,
+    logged_number,
+)
 from scalinglab.records.importers._wire import Torn, fields, real, signed, text
 
 _FILES = "*tfevents*"
@@ -44,7 +51,11 @@ def read(path: Path) -> Source:
         settings.setdefault(run.parent, {}).update(settings[run])
         points.pop(run, None)
     runs = [
-        Logged(run.relative_to(root).as_posix() if run != root else run.resolve().name, settings.get(run, {}), points[run])
+        Logged(
+            run.relative_to(root).as_posix() if run != root else run.resolve().name,
+            settings.get(run, {}),
+            points[run],
+        )
         for run in sorted(points)
     ]
     return from_runs(str(path), runs, files, "TensorBoard run")
@@ -62,21 +73,22 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 def _events(data: bytes, path: Path) -> Iterator[tuple[int, str, float | dict[str, Any]]]:
     """(step, tag, value) of each scalar; a dict of settings where hyperparameters were written."""
-    found = False
+    read = 0
     for record in _records(data):
         try:
             event = list(fields(record))
-            found = True
+            read += 1
             step = next((signed(value) for number, value in event if number == 2), 0)
             for number, summary in event:
                 if number == 5:
                     for inner, value in fields(summary):
                         if inner == 1:
                             yield from ((step, tag, scalar) for tag, scalar in _value(value))
-        except Torn:
+        except Torn as error:
+            if not read:  # not one record, however long the file: nobody was stopped writing it
+                mend = "delete it or give the folder of another run."
+                raise InputError(f"{path} is no TensorBoard event file; {mend}") from error
             break
-    if data and not found:
-        raise InputError(f"{path} is no TensorBoard event file; delete it or give the folder of another run.")
 
 
 def _value(message: bytes) -> Iterator[tuple[str, float | dict[str, Any]]]:

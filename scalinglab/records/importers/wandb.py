@@ -38,7 +38,9 @@ def read(path: Path) -> Source:
 def _run_files(path: Path) -> list[Path]:
     """Each run once: `latest-run` is a link to one of the others."""
     for pattern in ("*.wandb", "*run-*/*.wandb", "wandb/*run-*/*.wandb"):
-        found = [file for file in sorted(path.glob(pattern)) if file.is_file() and file.parent.name != "latest-run"]
+        found = [
+            file for file in sorted(path.glob(pattern)) if file.is_file() and file.parent.name != "latest-run"
+        ]
         if found:
             return found
     return []
@@ -142,7 +144,9 @@ def from_chart(source: Source) -> Source:
     """An exported chart, a column a run, as one row a run and step."""
     columns = [str(name) for name in source.frame.columns]
     order = columns[0]
-    series = [name for name in columns[1:] if " - " in name and not name.endswith(("__MIN", "__MAX", " - _step"))]
+    series = [
+        name for name in columns[1:] if " - " in name and not name.endswith(("__MIN", "__MAX", " - _step"))
+    ]
     points: dict[str, dict[int, dict[str, Any]]] = {}
     for name in series:
         run, _, metric = name.rpartition(" - ")
@@ -174,7 +178,9 @@ def from_server(address: str) -> Source:
     """
     path = address.removeprefix("wandb:").strip("/")
     if path.count("/") not in (1, 2):
-        raise InputError(f"{address} names no project; write wandb:ENTITY/PROJECT, or wandb:ENTITY/PROJECT/RUN.")
+        raise InputError(
+            f"{address} names no project; write wandb:ENTITY/PROJECT, or wandb:ENTITY/PROJECT/RUN."
+        )
     try:
         import wandb
     except ImportError:
@@ -197,5 +203,7 @@ def _of_server(run: Any) -> Logged:
     for i, row in enumerate(run.scan_history()):
         numbers = {key: logged_number(value) for key, value in row.items() if not key.startswith("_")}
         step = int(row.get("_step", i))
-        points.setdefault(step, {}).update({key: value for key, value in numbers.items() if value is not None})
+        points.setdefault(step, {}).update(
+            {key: value for key, value in numbers.items() if value is not None}
+        )
     return Logged(str(run.name), {"state": run.state} | dict(run.config), points)

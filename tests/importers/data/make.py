@@ -33,11 +33,15 @@ def tensorboard() -> None:
     for step in STEPS:
         torch_writer.add_scalar("train/loss", loss(n, step) - 0.1, step)
         torch_writer.add_scalar("val/loss", loss(n, step), step)
-    torch_writer.add_hparams({"non_embedding_params": n, "batch_size": BATCH, "seq_len": CONTEXT}, {"hparam/loss": 3.0})
+    torch_writer.add_hparams(
+        {"non_embedding_params": n, "batch_size": BATCH, "seq_len": CONTEXT}, {"hparam/loss": 3.0}
+    )
     torch_writer.close()
     tf_writer = EventFileWriter("tensorboard_tf2/gpt-48M")
     for step in STEPS:
-        tf_writer.add_event(Event(step=step, wall_time=step, summary=scalar_pb("val/loss", loss(SIZES["48M"], step))))
+        tf_writer.add_event(
+            Event(step=step, wall_time=step, summary=scalar_pb("val/loss", loss(SIZES["48M"], step)))
+        )
     tf_writer.close()
 
 
@@ -46,12 +50,20 @@ def wandb() -> None:
     os.environ |= {"WANDB_MODE": "offline", "WANDB_DISABLE_CODE": "true", "WANDB_DISABLE_GIT": "true"}
     import wandb
 
-    settings = wandb.Settings(x_disable_stats=True, x_disable_meta=True, console="off", silent=True, host="host")
+    settings = wandb.Settings(
+        x_disable_stats=True, x_disable_meta=True, console="off", silent=True, host="host"
+    )
     for name, n in SIZES.items():
         config = {"model": {"n_params_non_embedding": n}, "lr": 3e-3, "lr_schedule": "cosine"}
-        with wandb.init(project="ladder", name=f"gpt-{name}", dir=".", settings=settings, config=config) as run:
+        with wandb.init(
+            project="ladder", name=f"gpt-{name}", dir=".", settings=settings, config=config
+        ) as run:
             for step in STEPS:
-                row = {"train/loss": loss(n, step) - 0.1, "tokens": step * BATCH * CONTEXT, "lr": 3e-3 * (1 - step / 400)}
+                row = {
+                    "train/loss": loss(n, step) - 0.1,
+                    "tokens": step * BATCH * CONTEXT,
+                    "lr": 3e-3 * (1 - step / 400),
+                }
                 run.log(row | ({"eval/loss": loss(n, step)} if step != 200 else {}), step=step)
 
 
@@ -64,7 +76,9 @@ def mlflow(uri: str) -> None:
     mlflow.set_experiment("ladder")
     for name, n in (("s1", 1.2e6), ("s2", 4.8e6), ("broken", 9e6)):
         with mlflow.start_run(run_name=name) as run:
-            mlflow.log_params({"non_embedding_params": int(n), "batch_size": 32, "block_size": 256, "learning_rate": 0.01})
+            mlflow.log_params(
+                {"non_embedding_params": int(n), "batch_size": 32, "block_size": 256, "learning_rate": 0.01}
+            )
             for step in range(50, 201, 50):
                 mlflow.log_metric("val_loss", 2 + 30 / step + 100 / n**0.5, step=step)
                 mlflow.log_metric("train_loss", 1.9 + 30 / step + 100 / n**0.5, step=step)
@@ -114,7 +128,9 @@ def trainer() -> None:
         work.train()
         work.save_state()
         sizes = sum(p.numel() for p in model.parameters()), model.num_parameters(exclude_embeddings=True)
-        print(name, "all parameters and those outside embeddings:", sizes, "total_flos:", work.state.total_flos)
+        print(
+            name, "all parameters and those outside embeddings:", sizes, "total_flos:", work.state.total_flos
+        )
     # kept: each run's trainer_state.json and, of its last checkpoint, the header of model.safetensors
     for path in Path("trainer").rglob("*/checkpoint-20/model.safetensors"):
         content = path.read_bytes()
