@@ -23,8 +23,8 @@ def import_(
     source: Annotated[
         str,
         typer.Argument(
-            help="CSV, TSV, JSON, JSONL, Parquet or Excel; a folder of TensorBoard, MLflow, Weights & Biases, Hugging Face "
-            "Trainer or scalinglab runs; wandb:ENTITY/PROJECT.",
+            help="CSV, TSV, JSON, JSONL, Parquet or Excel; a folder of TensorBoard, MLflow, Weights & Biases, Hugging "
+            "Face Trainer or scalinglab runs; wandb:ENTITY/PROJECT.",
         ),
     ],
     map_file: Annotated[

@@ -77,7 +77,9 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.exists() or str(given).startswith("wandb:"):
             _refuse_foreign(given)
         kind = f'the suffix "{path.suffix}"' if path.suffix else "no suffix"
-        raise InputError(f"{path} has {kind}; a run table ends in .csv, .tsv, .jsonl or .parquet.")
+        other = path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".json", ".txt")
+        mend = "; scalinglab import makes one of it" if other else ""
+        raise InputError(f"{path} has {kind}; a run table ends in .csv, .tsv, .jsonl or .parquet{mend}.")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty; a run table needs a header and one row for each run end.")
@@ -97,7 +99,6 @@ _FOREIGN = {
     "wandb": "holds runs of Weights & Biases",
     "mlflow": "is a store of MLflow",
     "tensorboard": "holds TensorBoard event files",
-    "table": "is a table of another kind",
 }
 
 
@@ -109,8 +110,8 @@ def _refuse_foreign(path: Path) -> None:
     kind = kind or next((name for name, module in FORMATS.items() if module.sniff(path)), None)
     if kind in _FOREIGN:
         raise InputError(
-            f'{path} {_FOREIGN[kind]}; make a run table of it first: scalinglab import "{path}" --out table.csv (in Python '
-            'read_runs(…, map="guess")).'
+            f'{path} {_FOREIGN[kind]}; make a run table of it first: scalinglab import "{path}" --out table.csv (in '
+            'Python read_runs(…, map="guess")).'
         )
 
 

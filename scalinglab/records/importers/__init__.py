@@ -82,7 +82,8 @@ def _unknown(path: Path) -> str:
     inside = sorted(each.name for each in path.iterdir() if each.suffix.lower() in tables.SUFFIXES)
     if inside:
         return f"{path} is a folder with tables ({', '.join(inside[:5])}); give one of them."
-    return f"{path} holds no runs that are known: no study, trainer_state.json, wandb run, mlruns or TensorBoard event file."
+    known = "no study, trainer_state.json, wandb run, mlruns or TensorBoard event file"
+    return f"{path} holds no runs that are known: {known}."
 
 
 def import_runs(

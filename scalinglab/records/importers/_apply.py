@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -138,6 +137,8 @@ class _Rows:
             ordered = self.frame.iloc[by_order]
             self.frame[filled] = ordered[filled].groupby(self.run[by_order], sort=False).ffill().sort_index()
         self.columns: dict[str, Any] = {}
+        self.pending: set[str] = set()
+        """Counts being made: of params and tokens one may be given relative to the other, but not both."""
 
     def where(self, row: int) -> str:
         return f"{self.source.name}, {self.source.row_name(int(self.index[row]))}"
@@ -156,8 +157,8 @@ class _Rows:
                 found = pattern.search(str(cell))
                 if found is None:
                     raise InputError(
-                        f'{self.where(i)}, column "{entry.source}": nothing in "{cell}" fits find = "{entry.find}", which '
-                        f"the map takes for {key}; change it, or leave such rows out with [keep]."
+                        f'{self.where(i)}, column "{entry.source}": nothing in "{cell}" fits find = "{entry.find}", '
+                        f"which the map takes for {key}; change it, or leave such rows out with [keep]."
                     )
                 cells[i] = found[1] if pattern.groups else found[0]
         if entry.values is not None:
@@ -166,8 +167,8 @@ class _Rows:
                     continue
                 if str(cell) not in entry.values:
                     raise InputError(
-                        f'{self.where(i)}, column "{entry.source}": the map does not say what "{cell}" means for {key}; '
-                        f"add it to values, or leave such rows out with [keep]."
+                        f'{self.where(i)}, column "{entry.source}": the map does not say what "{cell}" means for '
+                        f"{key}; add it to values, or leave such rows out with [keep]."
                     )
                 cells[i] = entry.values[str(cell)]
         return cells
@@ -192,7 +193,7 @@ class _Rows:
         return np.full(len(self.frame), float(factor))
 
     def amount(self, entry: Entry, key: str) -> tuple[Floats, dict[int, str]]:
-        """(rows,) what an entry of a number comes to, before its unit; and by row the units that cells name."""
+        """(rows,) what an entry of a number comes to, before unit and minus; and by row the units that cells name."""
         units: dict[int, str] = {}
         if entry.value is not None:
             try:
@@ -208,15 +209,20 @@ class _Rows:
         else:
             assert entry.source is not None
             made, units = self.numbers(entry.source, key, self.cells(entry, key))
+        return made, units
+
+    def less(self, made: Floats, entry: Entry, key: str) -> Floats:
+        """(rows,) without what the entry takes off, which is in no unit of its own."""
         for each in entry.minus:
             made = made - self.factor(each, key)
-        return made, units
+        return made
 
     def count(self, key: str) -> Floats:
         """(rows,) parameters, tokens and the like, with their unit taken in."""
         if key in self.columns:
             return self.columns[key]
         entry = self.mapping.columns[key]
+        self.pending.add(key)
         made, named = self.amount(entry, key)
         unit = entry.unit or "1"
         scale = COUNT_UNITS[unit]
@@ -231,7 +237,7 @@ class _Rows:
         if relative.any():
             other = {"tokens": "params", "params": "tokens"}.get(key)
             theirs = self.mapping.columns.get(other) if other else None
-            if other is None or theirs is None or (theirs.unit in ("tokens/param", "chinchilla", "flops")):
+            if other is None or theirs is None or other in self.pending:
                 raise InputError(
                     f"the map, {key}: the unit {units[int(np.argmax(relative))]} needs the "
                     f"{other or 'parameters'} in a unit of their own; only tokens or params can be given so."
@@ -241,8 +247,9 @@ class _Rows:
             out = np.where(flops, out / (6 * against), out)
             ratio = relative & ~flops
             out = np.where(ratio, out * against if key == "tokens" else against / out, out)
-        self.columns[key] = out
-        return out
+        self.columns[key] = self.less(out, entry, key)
+        self.pending.discard(key)
+        return self.columns[key]
 
     def value(self, key: str) -> Any:
         """(rows,) any column of the run table but the losses."""
@@ -250,7 +257,7 @@ class _Rows:
         if key in _COUNTS:
             return self.count(key)
         if BY_NAME[key].kind == "number":
-            return self.amount(entry, key)[0]
+            return self.less(self.amount(entry, key)[0], entry, key)
         if entry.value is not None:
             return [entry.value] * len(self.frame)
         if entry.source is None:
@@ -276,7 +283,7 @@ def _one_loss(
     import pandas as pd
 
     notes: list[str] = []
-    raw, _ = rows.amount(entry, "loss")
+    raw = rows.less(rows.amount(entry, "loss")[0], entry, "loss")
     known = ~np.isnan(raw)
     points = mapping.points
     if points == "all":

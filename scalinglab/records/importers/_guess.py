@@ -170,8 +170,9 @@ class _Guess:
             reason = "no unit in the name, taken as nats/token"
             if np.nanmedian(numbers) > 15:
                 self.missing["loss"] = (
-                    f'"{loss.column}" is {np.nanmedian(numbers):.3g} in the middle, too much for nats a token; say what it is: '
-                    f'loss = {{ from = "{loss.column}", unit = "perplexity" }}, or another of {", ".join(LOSS_UNITS[:-1])}.'
+                    f'"{loss.column}" is {np.nanmedian(numbers):.3g} in the middle, too much for nats a token; say '
+                    f'what it is: loss = {{ from = "{loss.column}", unit = "perplexity" }}, or another of '
+                    f"{', '.join(LOSS_UNITS[:-1])}."
                 )
         if rank == 2:
             reason += "; a training loss, as no held-out one is named"
@@ -291,8 +292,8 @@ class _Guess:
             return
         what = "parameters" if key == "params" else "tokens"
         self.missing[key] = (
-            f'"{entry.source}" holds {lowest:g} to {highest:g}, too few to be {what}; say their unit: {key} = {{ from = '
-            f'"{entry.source}", unit = "B" }} (or "M", "k", "T").'
+            f'"{entry.source}" holds {lowest:g} to {highest:g}, too few to be {what}; say their unit: {key} = {{ '
+            f'from = "{entry.source}", unit = "B" }} (or "M", "k", "T").'
         )
         del self.columns[key]
 
@@ -333,8 +334,8 @@ class _Guess:
             )
         else:
             self.missing["tokens"] = (
-                "no column is named as tokens, tokens a parameter, steps × batch × context or FLOPs; write tokens = { from = "
-                '"COLUMN" } or tokens = { from = "COLUMN", unit = "tokens/param" }.'
+                "no column is named as tokens, tokens a parameter, steps × batch × context or FLOPs; write tokens = { "
+                'from = "COLUMN" } or tokens = { from = "COLUMN", unit = "tokens/param" }.'
             )
 
     def _plausible_tokens(self) -> None:

@@ -16,8 +16,8 @@ from scalinglab.records._schema import BY_NAME
 from scalinglab.records.importers._quantities import COUNT_UNITS, LOSS_UNITS
 
 POINTS = ("all", "ends", "trunk", "both", "schedule")
-"""all: every row as it is; of curves, ends: the last loss of each run; trunk: the points at the peak learning rate; both;
-schedule: points of the runs whose schedule is constant, ends of the others."""
+"""all: every row as it is; of curves, ends: the last loss of each run; trunk: the points at its peak learning rate;
+both; schedule: points of the runs whose schedule is constant, ends of the others."""
 
 _ENTRY_KEYS = {
     "from": "source",

@@ -27,7 +27,10 @@ _UNITS |= {
     "mtok": "M",
     "gtok": "B",
 }
-_AROUND = r"^(config|summary|summary_metrics|model|train|trainer|training|data|perf|throughput|optim|hparams|args|params|metrics)_"
+_AROUND = (
+    r"^(config|summary|summary_metrics|model|train|trainer|training|data|perf|throughput|optim|hparams|args|params|"
+    r"metrics)_"
+)
 
 
 def words_of(name: str) -> str:
@@ -58,26 +61,26 @@ _SIZE = r"(n|num|number_of|count_of)?_?(params?|parameters?|model_size|size|weig
 _COUNTS = (
     ("nonemb", r".*(non_?emb|(excl|excluding|without|wo|w_o|no)_emb).*|n_?ne|params?_ne"),
     ("scaling", r"(num_|n_)?scaling_params"),
-    ("total", rf"((total|all)_(number_of_|num_|n_)?(params?|parameters?|model_size)(_count)?|{_SIZE}_?(total|all|"
-              r"(with|incl|including|w)_(emb|head).*|full)|n_total|total_size)"),
+    ("total", (rf"((total|all)_(number_of_|num_|n_)?(params?|parameters?|model_size)(_count)?|{_SIZE}_?(total|all|"
+        r"(with|incl|including|w)_(emb|head).*|full)|n_total|total_size)")),
     ("size", rf"{_SIZE}|n|n_model|(trainable|active|model)_(params?|parameters?)|params?_(trainable|active)"),
-    ("ratio", r"tokens?_?(per|to|/)_?(params?|parameters?)(_ratio)?|tpp|d_?n|d_over_n|d_n_ratio|(param_data|data_param|"
-              r"token_param|tokens?_params?)(_ratio)?|target_param_data_ratio"),
+    ("ratio", (r"tokens?_?(per|to|/)_?(params?|parameters?)(_ratio)?|tpp|d_?n|d_over_n|d_n_ratio|(param_data|"
+        r"data_param|token_param|tokens?_params?)(_ratio)?|target_param_data_ratio")),
     ("multiple", r"chinchilla(_multiple|_multiplier|_ratio|s)?|x_?c|(multiple|times)_(of_)?chinchilla"),
-    ("tokens", r"d|((num|n|number_of|total|train|training|consumed|seen|processed|all)_)*(input_)?(tokens?|toks)(_(seen|"
-               r"trained|processed|consumed|total|count|num|so_far|trained_on))*|data(set)?_size(_tokens)?"),
+    ("tokens", (r"d|((num|n|number_of|total|train|training|consumed|seen|processed|all)_)*(input_)?(tokens?|toks)(_("
+        r"seen|trained|processed|consumed|total|count|num|so_far|trained_on))*|data(set)?_size(_tokens)?")),
     ("unique_tokens", r"(unique|distinct)_tokens|tokens_unique"),
-    ("batch_tokens", r".*batch(_size)?(_in)?_(tokens?|toks)|tokens?_(per|a|in)_(step|batch|update|iter(ation)?)|"
-                     r"(global_)?token_batch(_size)?|batch_size_tok"),
-    ("batch", r"(global_|total_|effective_)?(train_)?batch(_size)?(_(seqs?|sequences?|examples|samples))?|g?bs|"
-              r"(seqs|sequences)_per_(step|batch)"),
+    ("batch_tokens", (r".*batch(_size)?(_in)?_(tokens?|toks)|tokens?_(per|a|in)_(step|batch|update|iter(ation)?)|"
+        r"(global_)?token_batch(_size)?|batch_size_tok")),
+    ("batch", (r"(global_|total_|effective_)?(train_)?batch(_size)?(_(seqs?|sequences?|examples|samples))?|g?bs|"
+        r"(seqs|sequences)_per_(step|batch)")),
     ("device_batch", r"per_device_(train_)?batch_size|device_batch_size|micro_batch_size|mbs"),
     ("accumulation", r"(gradient|grad)_acc(um(ulation)?)?(_steps)?|accumulate_grad_batches"),
     ("devices", r"world_size|num_(gpus|devices)|n_gpus|gpus|nproc"),
-    ("context", r"(max_)?(seq(uence)?)(_?len(gth)?)|(context|ctx)(_(len(gth)?|size|window))?|n_ctx|block_size|max_length"),
-    ("step", r"_?(global_|total_|num_|n_|max_|training_|optimi[sz]er_)?(steps?|iters?|iterations?|updates?)|step_count|it"),
-    ("flops", r"(total_|train(ing)?_)?(flops?|flos|compute)(_(budget|total|6nd))?|c|flops_budget|isoflop_budget|"
-              r"(compute|training)_flops?"),
+    ("context", r"(max_)?seq(uence)?_?len(gth)?|(context|ctx)(_(len(gth)?|size|window))?|n_ctx|block_size|max_length"),
+    ("step", r"_?((global|total|num|n|max|training|optimi[sz]er)_)?(steps?|iters?|iterations?|updates?)|step_count|it"),
+    ("flops", (r"(total_|train(ing)?_)?(flops?|flos|compute)(_(budget|total|6nd))?|c|flops_budget|isoflop_budget|"
+        r"(compute|training)_flops?")),
     ("lr", r"(peak_|max_|base_)?(lr|learning_rate)(_(peak|max))?"),
     ("seed", r"(random_|global_)?seed"),
     ("run", r"run(_?(id|name))?|id|name|(experiment|exp|display|model|job)(_(id|name))?|model"),
@@ -126,8 +129,8 @@ _METRICS = (
     ("nats/token", r"loss(es)?|(cross_?)?entropy(_?loss)?|ce(_loss)?|nll|xent|l|nats(_per_token)?"),
 )
 _NO_LOSS = (
-    r"aux|z|zloss|router|balanc\w*|moe|se|std|stderr|var|variance|kind|unit|scale|scaler|raw|wa|ema|delta|diff|kl|min|max|"
-    r"mean|pred|predicted|fit|fitted|target|fn|function|type|name|weight|mask|acc|accuracy|time|count|best|sum|"
+    r"aux|z|zloss|router|balanc\w*|moe|se|std|stderr|var|variance|kind|unit|scale|scaler|raw|wa|ema|delta|diff|kl|min|"
+    r"max|mean|pred|predicted|fit|fitted|target|fn|function|type|name|weight|mask|acc|accuracy|time|count|best|sum|"
     r"reducible|irreducible|gap|ratio|step|tokens|bytes|reward|policy|value|log|distill\w*"
 )
 _HELD_OUT = r"val|valid|validation|eval|evaluation|test|held_?out|held|out|dev"
@@ -137,8 +140,8 @@ _FILLER = r"final|end|last|on|the|mean|avg|average|set|lm|of|metrics|summary|nat
 
 @dataclass(frozen=True)
 class NamedLoss:
-    """rank: 0 held out, 1 not said, 2 training. eval_set: what else the name says, "" if nothing. unit_said: whether the
-    name gives the unit."""
+    """rank: 0 held out, 1 not said, 2 training. eval_set: what else the name says, "" if nothing. unit_said: whether
+    the name gives the unit."""
 
     column: str
     unit: str

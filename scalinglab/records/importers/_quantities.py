@@ -24,7 +24,7 @@ COUNT_UNITS = {
     "flops": 1.0,
     "chinchilla": 20.0,
 }
-"""Of a count: its power of ten; or, of tokens, a multiple of N, FLOPs that are 6·N·D, or multiples of 20 tokens a parameter."""
+"""Of a count: its power of ten; or, of tokens, a multiple of N, FLOPs that are 6·N·D, or multiples of 20·N."""
 
 LOSS_UNITS = ("nats/token", "nats/byte", "bits/token", "bits/byte", "perplexity")
 
@@ -52,9 +52,10 @@ _SCALES |= {
 _WORDS = r"params?|parameters?|tokens?|toks?|steps?|flops?|nats?(?:/token)?|seqs?|sequences?"
 _RATIO = r"(?:tokens?|toks?)\s*(?:/|per)\s*(?:params?|parameters?)|tpp"
 _NUMBER = re.compile(
-    r"[~≈]?\s*(?P<sign>[-+]?)(?:10\s*\^\s*(?P<bare>[-+]?\d+)|(?P<mantissa>\d[\d_,\u00a0\u202f ]*(?:\.\d+)?|\.\d+)(?P<exponent>e[-+]?\d+)?"
+    r"[~≈]?\s*(?P<sign>[-+]?)(?:10\s*\^\s*(?P<bare>[-+]?\d+)|(?P<mantissa>\d[\d_,\u00a0\u202f ]*(?:\.\d+)?|\.\d+)"
+    r"(?P<exponent>e[-+]?\d+)?"
     r"(?:\s*(?:×|x|\*)\s*10\s*\^?\s*(?P<power>[-+]?\d+))?)"
-    rf"\s*(?P<rest>.*)",
+    r"\s*(?P<rest>.*)",
     re.I | re.S,
 )
 _REST = re.compile(

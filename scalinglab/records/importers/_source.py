@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalinglab.records.importers._map import Entry
 
 DIVERGED = math.inf
-"""What a logged value that is no number becomes: a run that ends so has no loss, and none of its earlier ones is its end."""
+"""What a logged value that is no number becomes: a run that ends so has no loss, and no earlier one is its end."""
 
 
 @dataclass

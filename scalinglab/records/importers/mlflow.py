@@ -87,7 +87,10 @@ def _of_database(path: Path) -> list[Logged]:
     runs: dict[str, Logged] = {}
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as store:
-            asked = "SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage != 'deleted' ORDER BY start_time, run_uuid"
+            asked = (
+                "SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage != 'deleted' "
+                "ORDER BY start_time, run_uuid"
+            )
             for uuid, name, status in store.execute(asked):
                 runs[uuid] = Logged(name or uuid, {"status": status}, {})
             for uuid, key, value in store.execute("SELECT run_uuid, key, value FROM params ORDER BY key"):

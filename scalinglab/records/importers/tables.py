@@ -89,8 +89,8 @@ def _read_text(path: Path) -> Source:
     for number, cells in zip(numbers[1:], rows[1:], strict=True):
         if len(cells) != len(names):
             raise InputError(
-                f"{path}, line {number} has {len(cells)} fields where the header has {len(names)}; is a separator missing, "
-                "or one too many (text that holds it needs quotes)?"
+                f"{path}, line {number} has {len(cells)} fields where the header has {len(names)}; is a separator "
+                "missing, or one too many (text that holds it needs quotes)?"
             )
     # pandas writes its index under no name; a separator at the end of lines makes an empty column
     drop = [name for i, name in enumerate(rows[0]) if not name for name in [f"unnamed_{i}"]]

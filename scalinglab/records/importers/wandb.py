@@ -1,8 +1,8 @@
 """Weights & Biases: offline runs, exported charts, and the server where one is logged in.
 
-An offline run is one binary log, `run-ID.wandb`: a header of 7 bytes, then blocks of 32 KiB with records in pieces, in the
-framing of LevelDB; each record is a protocol buffer (run, config, history, …). Exported tables of runs are plain tables
-and are read as such.
+An offline run is one binary log, `run-ID.wandb`: a header of 7 bytes, then blocks of 32 KiB with records in pieces, in
+the framing of LevelDB; each record is a protocol buffer (run, config, history, …). Exported tables of runs are plain
+tables and are read as such.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def from_chart(source: Source) -> Source:
                 step, value = int(float(source.frame[order].iloc[i])), float(cell)
             except ValueError as error:
                 raise InputError(
-                    f'{source.name}, {source.row_name(i)}, column "{name}": "{cell}" is not a number; export the chart again.'
+                    f'{source.name}, {source.row_name(i)}, column "{name}": "{cell}" is not a number; export the chart '
+                    "again."
                 ) from error
             own.setdefault(step, {})[metric] = logged_number(value)
     runs = [Logged(run, {}, own) for run, own in points.items()]

@@ -4,8 +4,8 @@
     venv/bin/python make.py
 
 Made with wandb 0.31.0, mlflow 3.17.2, tensorboard 2.21.0, transformers 5.24.0, openpyxl 3.1.5, torch 2.13.0. The losses
-are of L = 1.8 + 400/N^0.35 + 900/D^0.37 at the tokens of each step, if nothing else is said; the Trainer's are of models
-that it trained. Afterwards paths and names of the machine were replaced in mlruns, mlflow.sql and file names.
+are of L = 1.8 + 400/N^0.35 + 900/D^0.37 at the tokens of each step, if nothing else is said; the Trainer's are of
+models that it trained. Afterwards paths and names of the machine were replaced in mlruns, mlflow.sql and file names.
 """
 
 import os
