@@ -21,7 +21,9 @@ def test_the_five_minutes_print_what_the_page_shows(
     shown = re.search(r"```\n(my_runs.csv: a table.*?)```", PAGE, re.S)
     assert shown is not None
     printed = said.replace(f"{tmp_path}/", "")
-    assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in shown[1].splitlines()]
+    assert [line.rstrip() for line in printed.splitlines()] == [
+        line.rstrip() for line in shown[1].splitlines()
+    ]
 
 
 def test_the_map_of_the_page_is_one_and_every_key_is_on_it(tmp_path: Path) -> None:
@@ -29,4 +31,8 @@ def test_the_map_of_the_page_is_one_and_every_key_is_on_it(tmp_path: Path) -> No
     (tmp_path / "page.toml").write_text(block, "utf-8")
     assert len(read_map(tmp_path / "page.toml").losses) == 2
     words = [*maps._MAP_KEYS, *maps._ENTRY_KEYS, *maps.POINTS, *FORMATS, *COUNT_UNITS, *LOSS_UNITS]
-    assert [word for word in words if word != "1" and not re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", PAGE)] == []
+    assert [
+        word
+        for word in words
+        if word != "1" and not re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", PAGE)
+    ] == []
