@@ -151,9 +151,9 @@ def test_counts_in_every_way() -> None:
     assert (
         one({"params": scaled, "tokens": "d", "loss": "x"}, all=10, d=1e9, x=3.0)["params"] == 7e6
     )  # after the unit
+    ratio = {"from": "d", "unit": "tokens/param"}
     with pytest.raises(InputError, match="only tokens or params can be given so"):
-        tokens_of_tokens = {"from": "d", "unit": "tokens/param"}
-        one({"params": tokens_of_tokens, "tokens": tokens_of_tokens, "loss": "x"}, d=20, x=3.0)
+        one({"params": ratio, "tokens": ratio, "loss": "x"}, d=20, x=3.0)
 
 
 def wsd(tmp_path: Path) -> Path:
