@@ -31,5 +31,7 @@ def test_the_map_of_the_page_is_one_and_every_key_is_on_it(tmp_path: Path) -> No
     (tmp_path / "page.toml").write_text(block, "utf-8")
     assert len(read_map(tmp_path / "page.toml").losses) == 2
     words = [*maps._MAP_KEYS, *maps._ENTRY_KEYS, *maps.POINTS, *FORMATS, *COUNT_UNITS, *LOSS_UNITS]
-    found = {word: re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", PAGE) for word in words if word != "1"}
+    found = {
+        word: re.search(rf"(?<![A-Za-z]){re.escape(word)}(?![A-Za-z])", PAGE) for word in words if word != "1"
+    }
     assert [word for word, place in found.items() if place is None] == []
