@@ -46,15 +46,18 @@ def read_runs(
     if map is not None:
         from scalinglab.records.importers import Source, import_runs
 
+        given: str | os.PathLike[str] | Source
         if isinstance(source, pd.DataFrame):
             labels = list(source.index)
-            source = Source(
+            given = Source(
                 "the DataFrame",
                 source.reset_index(drop=True),
                 row_name=lambda i: f"row {labels[i]!r}",
                 table=True,
             )
-        found = import_runs(source, None if isinstance(map, str) and map == "guess" else map)
+        else:
+            given = source
+        found = import_runs(given, None if isinstance(map, str) and map == "guess" else map)
         return found.table
     return check_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source))
 

@@ -93,7 +93,8 @@ def _check_names(source: Source, mapping: Map) -> None:
     import difflib
 
     present = [str(name) for name in source.frame.columns]
-    asked = [(f"{name}", column) for name, entry in mapping.columns.items() for column in entry.columns()]
+    asked: list[tuple[str, str | None]] = []
+    asked += [(name, column) for name, entry in mapping.columns.items() for column in entry.columns()]
     asked += [("loss", column) for entry in mapping.losses for column in entry.columns()]
     asked += [("run", mapping.run), ("order", mapping.order)] if mapping.points != "all" else []
     asked += [("keep", column) for column in mapping.keep] + [("others", column) for column in mapping.others]

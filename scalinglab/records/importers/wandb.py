@@ -70,7 +70,9 @@ def _read_run(path: Path) -> Logged:
     data = bytes_of(path)
     if data[:4] != _MAGIC:
         raise InputError(f"{path} is no run of Weights & Biases; delete it or copy it again.")
-    name, settings, points = path.stem.removeprefix("run-"), {}, {}
+    name = path.stem.removeprefix("run-")
+    settings: dict[str, Any] = {}
+    points: dict[int, dict[str, Any]] = {}
     for record in _records(data):
         try:
             for number, message in fields(record):
