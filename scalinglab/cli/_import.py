@@ -205,7 +205,9 @@ def _print_table(made: Any, out: Path, beside: Path, notes: list[str]) -> None:
 
 
 def _plain(made: Any, found: Any, out: Path, beside: Path, notes: list[str]) -> dict[str, Any]:
-    columns = {name: {"from": entry.shown(), "why": entry.reason} for name, entry in made.map.columns.items()}
+    columns: dict[str, Any] = {
+        name: {"from": entry.shown(), "why": entry.reason} for name, entry in made.map.columns.items()
+    }
     columns["loss"] = [
         {"from": entry.shown(), "why": entry.reason, "eval_set": entry.eval_set} for entry in made.map.losses
     ]
