@@ -11,6 +11,7 @@ from scalinglab.cli import (  # noqa: F401  each registers its commands, in the 
     _ask_paired,
     _ask_plan,
     _check,
+    _import,
     _runs,
 )
 from scalinglab.cli._app import main

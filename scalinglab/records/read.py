@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,27 +19,52 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_runs(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+def read_runs(
+    source: str | os.PathLike[str] | pd.DataFrame,
+    map: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+) -> pd.DataFrame:
     """The run table in `source`, checked and tidy: one row a run end × eval set.
 
     source: a CSV, TSV, JSONL or Parquet file (told by its suffix), a DataFrame, or a study folder, whose
-        `table.csv` is read.
+        `table.csv` is read. With a map also whatever `scalinglab import` takes: tables under other names, Excel,
+        TensorBoard, MLflow, Weights & Biases, trainer_state.json of Hugging Face.
+    map: how its columns become those of the run table: a file that `scalinglab import` wrote, the same as plain
+        values, or "guess" for the proposal as it is.
 
     Returns a new DataFrame with a plain 0..n-1 index: the schema's columns first
     (`scalinglab.records.COLUMNS`), counts and losses as float64, then every other column as it was. `params`,
     `tokens` and `loss` are present, finite and above 0 in every row.
 
     Raises InputError, one sentence naming file, row, column and the mend, for whatever cannot be used;
-    EnvironmentProblem where Parquet is asked for and pyarrow is not installed.
+    EnvironmentProblem where a package is missing that the file needs.
     Warns TableWarning where rows are repeated exactly.
     """
     import pandas as pd
 
-    if isinstance(source, pd.DataFrame):
-        return check_table(source)
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike | pd.DataFrame):
         raise InputError(f"read_runs takes a path or a DataFrame, not {type(source).__name__}.")
-    path = Path(source)
+    if map is not None:
+        from scalinglab.records.importers import Source, import_runs
+
+        given: str | os.PathLike[str] | Source
+        if isinstance(source, pd.DataFrame):
+            labels = list(source.index)
+            given = Source(
+                "the DataFrame",
+                source.reset_index(drop=True),
+                row_name=lambda i: f"row {labels[i]!r}",
+                table=True,
+            )
+        else:
+            given = source
+        found = import_runs(given, None if isinstance(map, str) and map == "guess" else map)
+        return found.table
+    return check_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """`read_runs` of a file or study folder whose columns are named as the run table's."""
+    given = path
     if path.is_dir():
         path = _table_of_study(path)
     readers = {
@@ -52,8 +77,12 @@ def read_runs(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
+        if path.exists() or str(given).startswith("wandb:"):
+            _refuse_foreign(given)
         kind = f'the suffix "{path.suffix}"' if path.suffix else "no suffix"
-        raise InputError(f"{path} has {kind}; a run table ends in .csv, .tsv, .jsonl or .parquet.")
+        other = path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".json", ".txt")
+        mend = "; scalinglab import makes one of it" if other else ""
+        raise InputError(f"{path} has {kind}; a run table ends in .csv, .tsv, .jsonl or .parquet{mend}.")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty; a run table needs a header and one row for each run end.")
@@ -66,6 +95,27 @@ def read_runs(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     table.attrs["source"] = str(path)  # so that what is refused later can be named too
     return table
+
+
+_FOREIGN = {
+    "trainer": "is of the Hugging Face Trainer",
+    "wandb": "holds runs of Weights & Biases",
+    "mlflow": "is a store of MLflow",
+    "tensorboard": "holds TensorBoard event files",
+}
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises InputError for runs of somebody else's that have to be mapped first, saying how."""
+    from scalinglab.records.importers import FORMATS
+
+    kind = "wandb" if str(path).startswith("wandb:") else None
+    kind = kind or next((name for name, module in FORMATS.items() if module.sniff(path)), None)
+    if kind in _FOREIGN:
+        raise InputError(
+            f'{path} {_FOREIGN[kind]}; make a run table of it first: scalinglab import "{path}" --out table.csv (in '
+            'Python read_runs(…, map="guess")).'
+        )
 
 
 def _table_of_study(folder: Path) -> Path:
@@ -82,6 +132,7 @@ def _table_of_study(folder: Path) -> Path:
         return table
     if (folder / "study.toml").is_file():
         raise InputError(f"{folder} is a study without a table.csv yet; run it first: scalinglab sweep.")
+    _refuse_foreign(folder)
     raise InputError(f"{folder} is a folder without a study.toml or a table.csv; give the table's own path.")
 
 
