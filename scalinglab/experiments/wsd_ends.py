@@ -64,10 +64,16 @@ class Ends:
         wholes: dict[str, Recipe] = {}
         for trunk in trained.trunks:
             plan = trunk.plan
-            if isinstance(plan, Scratch) and isinstance(plan.schedule, Cosine) and plan.schedule.period == plan.steps:
+            if (
+                isinstance(plan, Scratch)
+                and isinstance(plan.schedule, Cosine)
+                and plan.schedule.period == plan.steps
+            ):
                 wholes.setdefault(plan.recipe, Recipe(plan.recipe, "cosine", plan.schedule.floor))
         if not wholes:
-            raise InputError("the study trains no cosine for its own horizon ([[full]], schedule = \"cosine\"); add one")
+            raise InputError(
+                'the study trains no cosine for its own horizon ([[full]], schedule = "cosine"); add one'
+            )
         self.reference, *self.others = wholes.values()
         self.main = self.decays[0]
         """The study's first decay; its shape is tried at several lengths, its length in several shapes."""
@@ -109,13 +115,26 @@ class Ends:
         variant, lr."""
         rows = []
         for trunk in self.trained.trunks:
-            common = {"variant": trunk.variant, "lr": trunk.run.lr, "seed": trunk.run.seed, "trunk_id": trunk.run.id}
+            common = {
+                "variant": trunk.variant,
+                "lr": trunk.run.lr,
+                "seed": trunk.run.seed,
+                "trunk_id": trunk.run.id,
+            }
             if isinstance(trunk.plan, Scratch):
                 tokens = trunk.plan.batches.tokens_at(trunk.plan.steps)
-                rows.append({**common, "run_id": trunk.run.id, "recipe": trunk.plan.recipe, "tokens": float(tokens)})
+                rows.append(
+                    {**common, "run_id": trunk.run.id, "recipe": trunk.plan.recipe, "tokens": float(tokens)}
+                )
             for plan, run in zip(trunk.plan.branches, trunk.branches, strict=True):
                 end, fork = (float(plan.batches.tokens_at(at)) for at in (plan.end, plan.fork))
-                of = {"run_id": run.id, "recipe": plan.recipe, "tokens": end, "steps": plan.steps, "fork": fork}
+                of = {
+                    "run_id": run.id,
+                    "recipe": plan.recipe,
+                    "tokens": end,
+                    "steps": plan.steps,
+                    "fork": fork,
+                }
                 rows.append({**common, **of})
         return pd.DataFrame(rows)
 
@@ -145,7 +164,12 @@ class Ends:
         return rows.pivot_table(index="seed", columns="tokens", values="loss")
 
     def gap(
-        self, recipe: Recipe, against: Recipe | None = None, *, relative: bool = False, eval_set: str | None = None
+        self,
+        recipe: Recipe,
+        against: Recipe | None = None,
+        *,
+        relative: bool = False,
+        eval_set: str | None = None,
     ) -> SeedGaps:
         """Its loss less the other's (the reference's) with the same seed and horizon; relative: 100·ln of the ratio."""
         mine, theirs = (self.losses(each, eval_set) for each in (recipe, against or self.reference))
@@ -164,7 +188,8 @@ class Ends:
         own = self.planned[(self.planned["recipe"] == self.main.name) & (self.planned["variant"] == "")]
         points = pd.DataFrame({"trunk_id": own["trunk_id"], "at": own[at], "horizon": own["tokens"]})
         found = points.merge(
-            trunk[["trunk_id", "tokens", "seed", "loss"]].rename(columns={"tokens": "at"}), on=["trunk_id", "at"]
+            trunk[["trunk_id", "tokens", "seed", "loss"]].rename(columns={"tokens": "at"}),
+            on=["trunk_id", "at"],
         )
         return found.pivot_table(index="seed", columns="horizon", values="loss")
 

@@ -10,7 +10,18 @@ from scalinglab.experiments.report import wide_axes
 from scalinglab.experiments.wsd_ends import Ends, Recipe, percent
 from scalinglab.ladder import Scratch
 from scalinglab.plots._axes import TOKENS, count, key_above, log_axis
-from scalinglab.plots._canvas import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILLION, SizeColours
+from scalinglab.plots._canvas import (
+    BLUE,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    SizeColours,
+)
 from scalinglab.plots._panels import panel_above, panel_grid
 from scalinglab.plots._training import read_run
 
@@ -21,6 +32,7 @@ _LOOKS = (
     (BLUE, "o"), (VERMILLION, "s"), (GREEN, "D"), (PURPLE, "^"), (ORANGE, "v"), (SKY, "P"), (INK, "X"), (GREY, "*"),
 )  # fmt: skip
 PUBLISHED_AT = "MiniCPM, 0.036B at 80N"
+SEED_NOISE = "seed noise, ±1 s.d."
 
 
 def against_horizon(ends: Ends, level: float) -> Axes:
@@ -35,16 +47,23 @@ def against_horizon(ends: Ends, level: float) -> Axes:
         (right, [*ends.shapes, *whole], percent(ends.main.share)),
     ):
         if not np.isnan(noise):
-            axes.axhspan(-noise, noise, color=FAINT, alpha=0.35, lw=0, zorder=0)
+            label = SEED_NOISE if axes is left else None
+            axes.axhspan(-noise, noise, color=FAINT, alpha=0.35, lw=0, zorder=0, label=label)
         axes.axhline(0, color=INK, lw=0.8, zorder=1)
         spread = np.linspace(-0.16, 0.16, len(shown)) if len(shown) > 1 else [0.0]
-        for recipe, (colour, marker), shift in zip(shown, _LOOKS * 3, spread, strict=False):
+        # the main recipe, in both panels, looks the same
+        ordered = sorted(shown, key=lambda each: each != ends.main)
+        looks = dict(zip(ordered, _LOOKS * 3, strict=False))
+        for recipe, shift in zip(shown, spread, strict=True):
+            colour, marker = looks[recipe]
             gaps = ends.gap(recipe)
             found = [gaps.cell(cell, level) for cell in gaps.cells]
             value = np.array([each.value for each in found])
             x = np.asarray(gaps.cells, float) * 2.0**shift
             half = np.nan_to_num(np.array([each.hi for each in found]) - value)
-            name = recipe.label if recipe.whole else percent(recipe.share) if axes is left else recipe.shape_text
+            name = (
+                recipe.label if recipe.whole else percent(recipe.share) if axes is left else recipe.shape_text
+            )
             axes.errorbar(
                 x, value, half, color=colour, marker=marker, mec="white", mew=0.4, lw=0.8, elinewidth=0.8,
                 ls=":" if recipe.whole else "-", label=name, zorder=3,
@@ -73,7 +92,7 @@ def against_share(ends: Ends, level: float, published: dict[float, float]) -> Ax
     lengths = ends.lengths
     noise = ends.noise(relative=True).sd
     if not np.isnan(noise):
-        ax.axhspan(-noise, noise, color=FAINT, alpha=0.35, lw=0, zorder=0)
+        ax.axhspan(-noise, noise, color=FAINT, alpha=0.35, lw=0, zorder=0, label=SEED_NOISE)
     ax.axhline(0, color=INK, lw=0.8, zorder=1)
     colour = SizeColours(ends.horizons)
     spread = np.linspace(-0.09, 0.09, len(ends.horizons)) if len(ends.horizons) > 1 else [0.0]
@@ -95,7 +114,9 @@ def against_share(ends: Ends, level: float, published: dict[float, float]) -> Ax
         )  # fmt: skip
     span = [100 * each for each in (*shares, *published)]
     log_axis(ax.xaxis, "decay's share of the run (%)", (min(span) / 1.3, max(span) * 1.3), "{:g}".format)
-    ax.set_xticks(sorted({100 * each for each in shares}), [f"{100 * each:g}" for each in sorted(set(shares))])
+    ax.set_xticks(
+        sorted({100 * each for each in shares}), [f"{100 * each:g}" for each in sorted(set(shares))]
+    )
     ax.minorticks_off()
     ax.set_ylabel(f"loss above {ends.reference.label} (%)")
     key_above(ax)
@@ -158,8 +179,9 @@ def _draw(
     at, losses = held["tokens"].to_list(), held["eval_loss"].to_list()
     if recipe is not None:
         at, losses = at[-1:], losses[-1:]
-    marker = {None: "."}.get(recipe, "o" if recipe is not None and not recipe.whole else "s")
+    marker = "." if recipe is None else "s" if recipe.whole else "o"
     ax.plot(
-        at, losses, marker=marker, ls="none", color=colour, mec="white", mew=0.4, label=f"{label}, held out", zorder=z + 3
+        at, losses, marker=marker, ls="none", color=colour, mec="white", mew=0.4, label=f"{label}, held out",
+        zorder=z + 3,
     )  # fmt: skip
     seen += [*losses, *smooth[curve["tokens"] >= 0.08 * max(ends.horizons)]]
