@@ -174,14 +174,17 @@ def _draw(
     else:
         colour, label, z = BLUE, f"decay: {recipe.label}", 4
     ax.plot(curve["tokens"], smooth, color=colour, alpha=0.45, lw=0.9, zorder=z)
-    rate.plot(curve["tokens"], curve["lr"], color=colour, lw=1.0, zorder=z)
+    # a decay's first record comes some updates after the fork, where it has the trunk's rate still
+    start, peak = ([fork], [ends.trained.study.training.lr]) if fork else ([], [])
+    rate.plot([*start, *curve["tokens"]], [*peak, *curve["lr"]], color=colour, lw=1.0, zorder=z)
     held = curve[curve["eval_loss"].notna()]
     at, losses = held["tokens"].to_list(), held["eval_loss"].to_list()
     if recipe is not None:
         at, losses = at[-1:], losses[-1:]
-    marker = "." if recipe is None else "s" if recipe.whole else "o"
+    # a cosine's end is the larger: a decay's may lie on it
+    marker, size = (".", 4.0) if recipe is None else ("s", 5.5) if recipe.whole else ("o", 3.4)
     ax.plot(
-        at, losses, marker=marker, ls="none", color=colour, mec="white", mew=0.4, label=f"{label}, held out",
-        zorder=z + 3,
+        at, losses, marker=marker, ms=size, ls="none", color=colour, mec="white", mew=0.4,
+        label=f"{label}, held out", zorder=z + 3,
     )  # fmt: skip
     seen += [*losses, *smooth[curve["tokens"] >= 0.08 * max(ends.horizons)]]

@@ -2,7 +2,7 @@
 
 import math
 
-from scalinglab.analysis import count_text
+from scalinglab.analysis import Estimate, count_text
 from scalinglab.analysis.seed_gaps import judged
 from scalinglab.experiments.wsd_ends import Ends, percent
 from scalinglab.experiments.wsd_findings import LEVEL, Findings, estimate_text, listed, loss_text, share_text
@@ -40,12 +40,11 @@ def verdict_of(said: Findings) -> str:
     if best is not None:
         rates = said.gap_by_rate(main)
         low, high = min(rates), max(rates)
+        apart = rates[low].hi < rates[high].lo or rates[low].lo > rates[high].hi
         text += (
-            f" The gap depends on the learning rate: at D = {count_text(best.horizon)} it is "
-            f"{estimate_text(rates[low])} at {low:g} and {estimate_text(rates[high])} at {high:g}"
-            if not rates[low].lo <= rates[high].value <= rates[low].hi
-            else f" The gap does not depend on the learning rate between {low:g} and {high:g} at "
-            f"D = {count_text(best.horizon)}"
+            f" The gap {'depends on' if apart else 'cannot be told to depend on'} the learning rate: at "
+            f"D = {count_text(best.horizon)} it is {estimate_text(rates[low])} at {low:g} and "
+            f"{estimate_text(rates[high])} at {high:g}"
         )
         text += f", and {estimate_text(best.gap)} with each at its best rate of those tried."
     if len(ends.shapes) > 1:
@@ -69,11 +68,14 @@ def _length_sentence(said: Findings) -> str:
             f" ({share_text(at[0])} at D = {count_text(first)}, {share_text(at[1])} at {count_text(last)})"
         )
     gain = said.mean(ends.lengths[-2], longest)
-    text += f"; from {percent(ends.lengths[-2].share)} to {percent(longest.share)} the loss "
-    if gain.lo > 0 or gain.hi < 0:
-        text += f"{'falls' if gain.value > 0 else 'rises'} by {estimate_text(gain)}"
-        return text + (", more than the seed noise." if judged(gain, said.noise) == "beyond" else ".")
-    return text + f"does not change that can be told ({estimate_text(gain)} lower)."
+    text += (
+        f"; {percent(longest.share)} ends {estimate_text(Estimate(-gain.value, -gain.hi, -gain.lo))} from "
+    )
+    text += percent(ends.lengths[-2].share)
+    told = judged(gain, said.noise)
+    if told == "beyond":
+        return text + ", more than the seed noise."
+    return text + (", less than the seed noise." if told == "within" else ".")
 
 
 def _shape_sentence(said: Findings) -> str:
