@@ -6,6 +6,7 @@ a pair is pooled over them; cells of one seed need not be independent, which cos
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -34,7 +35,7 @@ class SeedGaps:
         """Seeds with a pair at all."""
         return int(self.pairs.notna().any(axis=1).sum())
 
-    @property
+    @cached_property
     def sd(self) -> float:
         """Standard deviation of one pair about its cell's mean, pooled over the cells; NaN with one seed.
 
@@ -43,7 +44,7 @@ class SeedGaps:
         left, freedom = self._left(), self._pairs_beyond_one()
         return math.sqrt(float((left**2).sum()) / freedom) if freedom else math.nan
 
-    @property
+    @cached_property
     def correlation(self) -> float:
         """Between two cells of one seed, of the deviations from the cells' means: 1 where seeds differ alike in all."""
         left, width = self._left(), self.pairs.notna().any().sum()
@@ -52,7 +53,7 @@ class SeedGaps:
             return 0.0
         return (float((left.sum(axis=1) ** 2).sum()) / total - 1.0) / (width - 1)
 
-    @property
+    @cached_property
     def freedom(self) -> float:
         """Degrees of freedom of `sd`: Σ(n − 1)/(1 + (cells − 1)·ρ²), n pairs a cell and ρ their `correlation`.
 

@@ -156,12 +156,15 @@ class Ends:
 
     def losses(self, recipe: Recipe, eval_set: str | None = None, variant: str = "") -> pd.DataFrame:
         """A row a seed, a column a horizon."""
-        rows = self.frame[
-            (self.frame["recipe"] == recipe.name)
-            & (self.frame["variant"] == variant)
-            & (self.frame["eval_set"] == (eval_set or self.eval_set))
-        ]
-        return rows.pivot_table(index="seed", columns="tokens", values="loss")
+        return self._pivots.get((recipe.name, eval_set or self.eval_set, variant), pd.DataFrame())
+
+    @cached_property
+    def _pivots(self) -> dict[tuple[str, str, str], pd.DataFrame]:
+        grouped = self.frame.groupby(["recipe", "eval_set", "variant"])
+        return {
+            key: rows.pivot(index="seed", columns="tokens", values="loss")  # type: ignore[misc]
+            for key, rows in grouped
+        }
 
     def gap(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalinglab.analysis import Estimate
 from scalinglab.analysis.seed_gaps import SeedGaps, level_where
+from scalinglab.errors import InputError
 from scalinglab.experiments.minicpm_continual import ENDS as FIGURE_5
 from scalinglab.experiments.wsd_ends import Ends, Recipe, percent
 
@@ -29,12 +30,18 @@ class BestRates:
 
 
 class Findings:
-    """The gaps and their yardstick, computed once."""
+    """The gaps and their yardstick, computed once. Raises InputError where no pair of the two has ended."""
 
     def __init__(self, ends: Ends) -> None:
         self.ends = ends
         self.noise = ends.noise().sd
         self._gaps: dict[tuple[str, str, bool], SeedGaps] = {}
+        self._means: dict[tuple[str, str, bool], Estimate] = {}
+        if not self.gap(ends.main).seeds:
+            raise InputError(
+                f"no seed has both {ends.main.label} and {ends.reference.label} at one horizon; train them, or "
+                "mend what made them diverge"
+            )
 
     def gap(self, recipe: Recipe, against: Recipe | None = None, relative: bool = False) -> SeedGaps:
         other = against or self.ends.reference
@@ -44,7 +51,10 @@ class Findings:
         return self._gaps[key]
 
     def mean(self, recipe: Recipe, against: Recipe | None = None, relative: bool = False) -> Estimate:
-        return self.gap(recipe, against, relative).overall(LEVEL)
+        key = (recipe.name, (against or self.ends.reference).name, relative)
+        if key not in self._means:
+            self._means[key] = self.gap(recipe, against, relative).overall(LEVEL)
+        return self._means[key]
 
     def of_share(self, share: float) -> Recipe | None:
         """The main shape at this length, where it was tried."""

@@ -64,7 +64,7 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
             "wsd-vs-cosine-share": lambda: wsd_figures.against_share(ends, LEVEL, published_gaps()),
             "wsd-vs-cosine-curves": lambda: wsd_figures.curves(ends),
         },
-        claims=tuple(_claims(said)),
+        claims=tuple(claims_of(said)),
         verdict=verdict_of(said),
         notes=(*notes_of(said), *trained.notes),
     )
@@ -139,7 +139,8 @@ def _lines(said: Findings) -> list[Beside]:
 # ---- claims ----------------------------------------------------------------------------------------------
 
 
-def _claims(said: Findings) -> list[Claim]:
+def claims_of(said: Findings) -> list[Claim]:
+    """The paper's claims, those left out that the study has no decays for."""
     ends = said.ends
     claims = [
         _matched(

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 
 from scalinglab import plots
 from scalinglab.errors import InputError
-from scalinglab.experiments.report import Report
+from scalinglab.experiments.report import Claim
 from scalinglab.experiments.wind_tunnel import SCALES, Trained, study_path
 from scalinglab.experiments.wsd_ends import Ends, Recipe
 from scalinglab.experiments.wsd_findings import Findings, published_gaps, published_share
 from scalinglab.experiments.wsd_tables import ledger
-from scalinglab.experiments.wsd_vs_cosine import report_of
+from scalinglab.experiments.wsd_vs_cosine import claims_of, report_of
+from scalinglab.experiments.wsd_words import verdict_of
 from scalinglab.ladder import Scratch, plan, plan_full, read_study
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import PlannedTrunk
@@ -79,8 +80,8 @@ def by_share(meets: float, shape: dict[str, float] | None = None, slope: float =
     return gap
 
 
-def verdicts(report: Report) -> list[str]:
-    return [claim.verdict for claim in report.claims]
+def claims(gap: Gap) -> list[Claim]:
+    return claims_of(Findings(Ends(trained(gap))))
 
 
 def test_a_known_gap_share_and_noise_are_recovered() -> None:
@@ -121,18 +122,18 @@ def test_a_known_gap_share_and_noise_are_recovered() -> None:
     ],
 )  # fmt: skip
 def test_claims_turn_with_the_numbers(gap: Gap, expected: list[str]) -> None:
-    assert verdicts(report_of(trained(gap))) == expected
+    assert [claim.verdict for claim in claims(gap)] == expected
 
 
 def test_a_gap_that_grows_with_the_horizon_is_not_taken_for_a_match() -> None:
     def gap(recipe: Recipe, tokens: float) -> float:
         return 0.0 if recipe.whole else 0.0065 * math.log2(tokens / 1024e3) - 0.0035
 
-    claim = report_of(trained(gap)).claims[0]
+    claim = claims(gap)[0]
     assert claim.verdict == "undecided"
     # -0.0035 + 0.0065·log2(D/1.024M) is 0.01 at 4.32M
     assert "near D = 4.32M" in claim.decide
-    assert "grows by +0.0065" in report_of(trained(gap)).verdict
+    assert "grows by +0.0065" in verdict_of(Findings(Ends(trained(gap))))
 
 
 def test_learning_rates_are_compared_each_at_its_own_best() -> None:
