@@ -151,7 +151,7 @@ def curves(ends: Ends) -> Axes:
     rate.tick_params(labelbottom=False)
     rate.set_ylabel("learning rate")
     ax.set_xlabel(TOKENS)
-    ax.set_ylabel("loss (nats/token)")
+    ax.set_ylabel("loss (nats/token)\nlines: training, marks: held out")
     handles, labels = ax.get_legend_handles_labels()
     first = dict(zip(labels, handles, strict=True))
     key_above(rate, handles=list(first.values()))
@@ -185,6 +185,6 @@ def _draw(
     marker, size = (".", 4.0) if recipe is None else ("s", 5.5) if recipe.whole else ("o", 3.4)
     ax.plot(
         at, losses, marker=marker, ms=size, ls="none", color=colour, mec="white", mew=0.4,
-        label=f"{label}, held out", zorder=z + 3,
+        label=label, zorder=z + 3,
     )  # fmt: skip
     seen += [*losses, *smooth[curve["tokens"] >= 0.08 * max(ends.horizons)]]
