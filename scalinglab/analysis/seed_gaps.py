@@ -28,7 +28,7 @@ class SeedGaps:
 
     @property
     def cells(self) -> list[float]:
-        return list(self.pairs.columns)
+        return [float(cell) for cell in np.asarray(self.pairs.columns, float)]
 
     @property
     def seeds(self) -> int:

@@ -181,7 +181,7 @@ class Ends:
     def noise(self, relative: bool = False) -> SeedGaps:
         """Of whole runs that differ in their seed alone: its `sd` is the seed noise of one run."""
         losses = self.losses(self.reference)
-        return SeedGaps(100 * np.log(losses) if relative else losses)
+        return SeedGaps(pd.DataFrame(100 * np.log(losses)) if relative else losses)
 
     def trunk_losses(self, at: str) -> pd.DataFrame:
         """The undecayed trunk's, a row a seed, a column a horizon: at the main decay's "fork", or at the horizon's own
@@ -202,4 +202,4 @@ def difference(mine: pd.DataFrame, theirs: pd.DataFrame, relative: bool = False)
     both = mine.columns.intersection(theirs.columns)
     seeds = mine.index.intersection(theirs.index)
     mine, theirs = mine.loc[seeds, both], theirs.loc[seeds, both]
-    return SeedGaps(100 * np.log(mine / theirs) if relative else mine - theirs)
+    return SeedGaps(pd.DataFrame(100 * np.log(mine / theirs)) if relative else mine - theirs)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,7 @@ def trained(gap: Gap, rate: Callable[[str, float], float] = lambda recipe, lr: 0
     ends = Ends(blank)
     recipes = {each.name: each for each in ends.recipes}
     rows = []
+    row: Any
     for row in ends.planned.itertuples():
         recipe = recipes.get(row.recipe)
         base = 2.0 + 0.3 * (row.tokens / 1e6) ** -0.3 + NOISE * (row.seed - 1)
