@@ -143,16 +143,16 @@ def read_curves(study: str | Path, size: str | None = None) -> tuple[pd.DataFram
         size = min(trunks, key=lambda name: (-len(forks[name]), trunks[name][0]["counts"]["params"]))
     if size not in trunks:
         raise InputError(f'{study} has no size "{size}"; it has {", ".join(trunks)}.')
-    branches = {found["id"]: _read(run) for found, run in forks[size]}
+    branches = {found["id"]: read_run(run) for found, run in forks[size]}
     for found, _ in forks[size]:
         if "definition" not in found:
             continue  # of another tool's making: a branch then begins at its first record
         batches = run_of(found["definition"], found["size"]).batches
         branches[found["id"]].attrs["fork_tokens"] = float(batches.tokens_at(found["start"]))
-    return _read(trunks[size][1]), branches
+    return read_run(trunks[size][1]), branches
 
 
-def _read(run: Any) -> pd.DataFrame:
+def read_run(run: Any) -> pd.DataFrame:
     metrics = run.read_metrics()
     train = pd.DataFrame(list(metrics.train.values()), columns=["tokens", "lr", "loss"]).astype(float)
     measured = [
