@@ -1,5 +1,7 @@
 """`scalinglab check`: a run table reviewed before it is fitted."""
 
+from dataclasses import replace
+
 import typer
 
 from scalinglab.cli._app import EvalSet, Json, LawName, Table, app
@@ -27,10 +29,13 @@ def check(
     from scalinglab.cli import _answers
     from scalinglab.cli._console import console, print_json, say
     from scalinglab.cli._options import read_law
+    from scalinglab.cli._summary import in_shell
     from scalinglab.review import check
 
     _answers.check_options(table, figure=figure)
     report = check(table, read_law(law), eval_set)
+    found = tuple(replace(each, mend=in_shell(each.mend)) for each in report.findings)
+    report = replace(report, findings=found)
     drawn = None if figure is None else _answers.save_figure(lambda: plots.review(report), figure)
     if as_json:
         print_json(report.plain() | ({"figure": drawn}))
