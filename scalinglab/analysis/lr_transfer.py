@@ -81,7 +81,7 @@ class LrTransfer(Answer):
     rows: pd.DataFrame
     """A row a size: size, width or params, runs, diverged, lr with _lo and _hi (an open end is 0 or inf), edge (low or
     high: a bound; none: no valley), loss (there), curvature (loss per squared ln lr), lrs (the parabola rests on), off
-    (rms about it), point (standard deviation of a point)."""
+    (rms about it, NaN where it meets all), point (standard deviation of a point)."""
     valleys: tuple[Valley, ...] = field(repr=False)
 
     def headline(self) -> str:
@@ -111,6 +111,19 @@ class LrTransfer(Answer):
         sizes = self.rows[self.by]
         return "stays" if max(-lo, hi) * math.log(sizes.max() / sizes.min()) <= math.log(factor) else "open"
 
+    def by_seed(self) -> list[float]:
+        """The drift of each seed by itself, through its least runs: to a step of the grid, with no parabola."""
+        found = []
+        for k in range(max(len(own.losses) for own in self.valleys)):
+            told = [
+                (math.log(size), own.log_lr[np.nanargmin(own.losses[k])])
+                for size, own in zip(self.rows[self.by], self.valleys, strict=True)
+                if k < len(own.losses) and np.isfinite(own.losses[k]).any()
+            ]
+            x, y = np.array(told).T if told else np.zeros((2, 0))
+            found.append(float(np.polyfit(x, y, 1)[0]) if len(x) > 1 else math.nan)
+        return found
+
     def line(self, size: Any) -> Any:
         """lr* by the line."""
         return np.exp(self.level_ln + self.drift.value * np.log(size))
@@ -118,25 +131,25 @@ class LrTransfer(Answer):
     def cost(self, lr: float) -> pd.DataFrame:
         """What it costs to train every size at `lr`: a row a size, cost in loss above its own least, with _lo and _hi.
 
-        The interval is that of the size's own lr*. Of a size whose optimum is a bound the cost is at least so much.
+        The interval is that of the size's own lr* where its parabola reaches so far, else that of two points' noise. Of
+        a size whose optimum is a bound, the cost is at least so much.
         """
         found = []
         for row, own in zip(self.rows.itertuples(index=False), self.valleys, strict=True):
             x = math.log(lr)
             value = own.above(x) if own.edge != "none" else math.nan
-            lo, hi = value, math.inf
-            if own.bottom is not None and not math.isnan(row.lr_lo):
-                at = own.bottom.at
-                with np.errstate(divide="ignore"):
-                    places = [
-                        at + x - math.log(end) if 0 < end < math.inf else math.nan
-                        for end in (row.lr_lo, row.lr_hi)
-                    ]
-                ends = [own.above(place) for place in places]
-                hi = math.inf if any(map(math.isnan, ends)) else max(*ends, value)
-                within = row.lr_lo <= lr <= row.lr_hi
-                lo = 0.0 if within else min(value, *(end for end in ends if not math.isnan(end)), value)
-            elif own.bottom is not None:
+            wide = _wide(self.spread, own, self.level)
+            lo, hi = max(value - wide, 0.0), value + wide if own.bottom is not None else math.inf
+            if (
+                own.bottom is not None
+                and own.bottom.reaches(x)
+                and row.lr_lo > 0
+                and math.isfinite(row.lr_hi)
+            ):
+                # by where its least point may be, rather than by the noise of two points
+                ends = [own.above(own.bottom.at + x - math.log(end)) for end in (row.lr_lo, row.lr_hi)]
+                lo, hi = 0.0 if row.lr_lo <= lr <= row.lr_hi else float(np.nanmin(ends)), max(*ends)
+            elif math.isnan(wide) or math.isnan(value):
                 lo = hi = math.nan
             found.append(
                 {
@@ -168,9 +181,10 @@ def lr_transfer(
 
     A point's standard deviation comes of all sizes together: what their parabolas leave over, which goes with the
     curvature, or, where that is more, what seeds differ by in the shape of a valley, or `noise`. The interval of lr* is
-    Fieller's with Student's t, each end moved out by what the valleys' common skew may shift the vertex. An end beyond
-    what was tried is open. The drift is least squares through the optima that lie inside their grid; its standard error
-    adds to theirs what they scatter about the line beyond that, degrees of freedom by Satterthwaite.
+    Fieller's with Student's t, each end moved out by what the valleys' common skew may shift the vertex, but not beyond
+    the nearest learning rate whose loss is higher beyond the noise; an end beyond what was tried is open. The drift is
+    least squares through the optima that lie inside their grid; its standard error adds to theirs what they scatter
+    about the line beyond that, degrees of freedom by Satterthwaite.
     Raises InputError for a missing column or a value that cannot be.
     """
     check_level(level)
@@ -269,33 +283,42 @@ def _row(found: Valley, own: pd.DataFrame, spread: Spread, level: float) -> dict
         "runs": len(own), "diverged": diverged, "lr": lr, "lr_lo": lo, "lr_hi": hi, "edge": found.edge, "loss": loss,
         "curvature": math.nan if parabola is None else parabola.curvature,
         "lrs": 0 if parabola is None else len(parabola.log_lr),
-        "off": math.nan if parabola is None else float(np.sqrt((parabola.residuals**2).mean())),
+        "off": float(np.sqrt((parabola.residuals**2).mean())) if parabola and parabola.freedom else math.nan,
         "point": math.nan if parabola is None else spread.point(parabola.curvature)[0],
     }  # fmt: skip
 
 
 def _optimum(found: Valley, spread: Spread, level: float) -> tuple[float, float, float]:
-    """lr* with its ends; a bound has its outer end open, its inner one where the loss is higher beyond noise."""
+    """lr* with its ends, Fieller's or, where it is nearer, the nearest lr whose loss is higher beyond noise.
+
+    The outer end of a bound is open.
+    """
     if found.edge == "none":
         return math.nan, math.nan, math.nan
-    x = found.log_lr
+    x, wide = found.log_lr, _wide(spread, found, level)
+    best = int(found.loss.argmin())
+    higher = found.loss > found.loss[best] + wide  # never, where no noise is known
+    below, above = x[:best][higher[:best]], x[best + 1 :][higher[best + 1 :]]
     top = float(found.lost[found.lost > x[-1]].min(initial=math.inf))  # whatever is tried there diverges
-    if found.bottom is not None:
-        at = found.bottom.at
-        sd, freedom = spread.point(found.bottom.curvature)
-        if math.isnan(sd):
-            return math.exp(at), math.nan, math.nan
-        lo, hi = found.bottom.ends(sd, _quantile(level, freedom))
-        moved = _moved(found.bottom, spread)
-        lo, hi = lo + min(moved, 0.0), hi + max(moved, 0.0)
-        return math.exp(at), math.exp(lo) if lo > x[0] else 0.0, math.exp(hi if hi < x[-1] else top)
-    beyond = math.inf
-    if spread.noise > 0:
-        beyond = _quantile(level, spread.noise_freedom) * spread.noise * math.sqrt(2)
-    high = x[found.loss > found.loss.min() + beyond]
-    if found.edge == "low":
-        return math.exp(x[0]), 0.0, math.exp(high.min()) if len(high) else math.inf
-    return math.exp(x[-1]), math.exp(high.max()) if len(high) else 0.0, math.exp(top)
+    low, high = float(below.max(initial=-math.inf)), float(above.min(initial=top))
+    if found.bottom is None:
+        return math.exp(x[0] if found.edge == "low" else x[-1]), math.exp(low), math.exp(high)
+    at = found.bottom.at
+    sd, freedom = spread.point(found.bottom.curvature)
+    if math.isnan(sd):
+        return math.exp(at), math.nan, math.nan
+    lo, hi = found.bottom.ends(sd, _quantile(level, freedom))
+    moved = _moved(found.bottom, spread)
+    lo, hi = lo + min(moved, 0.0), hi + max(moved, 0.0)
+    # beyond what was tried nothing is known; the parabola's vertex may lie beyond a neighbour that is higher by chance
+    lo, hi = (lo if lo > x[0] else -math.inf), (hi if hi < x[-1] else math.inf)
+    return math.exp(at), math.exp(min(max(lo, low), at)), math.exp(max(min(hi, high), at))
+
+
+def _wide(spread: Spread, found: Valley, level: float) -> float:
+    """How far two points of a valley may lie apart by chance; NaN where nothing is known of it."""
+    sd, freedom = spread.point(0.0 if found.bottom is None else found.bottom.curvature)
+    return _quantile(level, freedom) * sd * math.sqrt(2)
 
 
 def _moved(found: Parabola, spread: Spread) -> float:
@@ -364,6 +387,13 @@ def _notes(rows: pd.DataFrame, by: str, drift: dict[str, Any]) -> list[str]:
                 f"({'within' if agrees else 'against'} it)"
             )
         notes.append(sentence + ".")
+    inside = rows[rows["edge"] == ""]
+    loose = inside.loc[(inside["lr_lo"] == 0) | np.isinf(inside["lr_hi"]), "size"].tolist()
+    if loose:
+        notes.append(
+            f"{', '.join(loose)}: lr* by itself is open at an end, its curvature being hardly told from the noise; the "
+            "drift takes it to first order."
+        )
     empty = rows.loc[rows["edge"] == "none", "size"].tolist()
     if empty:
         notes.append(f"{', '.join(empty)}: too few runs converged for a valley.")

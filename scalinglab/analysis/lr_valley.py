@@ -51,6 +51,10 @@ class Parabola:
     def least(self) -> float:
         return float(self.q[0] - self.q[1] ** 2 / (4 * self.q[2])) if self.q[2] > 0 else math.nan
 
+    def reaches(self, log_lr: float) -> bool:
+        """Whether a place lies among the learning rates that carry it."""
+        return bool(self.log_lr[0] - SAME <= log_lr <= self.log_lr[-1] + SAME)
+
     def value(self, log_lr: Array) -> Array:
         u = np.asarray(log_lr) - self.centre
         return np.asarray(self.q[0] + self.q[1] * u + self.q[2] * u * u)
@@ -107,7 +111,7 @@ class Valley:
         """
         found = self.bottom
         least = float(self.loss.min()) if found is None else found.least
-        if found is not None and found.log_lr[0] - SAME <= log_lr <= found.log_lr[-1] + SAME:
+        if found is not None and found.reaches(log_lr):
             return float(found.value(np.asarray(log_lr))) - least
         if self.log_lr[0] - SAME <= log_lr <= self.log_lr[-1] + SAME:
             return float(np.interp(log_lr, self.log_lr, self.loss)) - least

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from scalinglab.analysis import Estimate, count_text, number_text
@@ -87,19 +86,20 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
     costs = {name: _costs(each, references) for name, each in found.items()}
     unit = found[OURS].loss_unit
     named = {NAMES[name]: each for name, each in found.items()}
-    noise = _noise(found)
     return Report(
         title="The best learning rate against the width",
         source="Hu et al. 2024 (MiniCPM), arXiv 2404.06395, figure 3; Yang et al. 2022, arXiv 2203.03466",
         question="Does the best learning rate stay put as the model grows, as MiniCPM's parametrisation promises?",
         setup=_setup(trained, runs),
-        lines=tuple(_lines(found, by_params, paper, apart, costs, noise)),
+        lines=tuple(_lines(found, by_params, paper, apart, costs)),
         tables={
             "lr* by width (90 % intervals; an open end lies beyond the grid)": _optima(named),
             f"Loss above a size's own least where another size's best learning rate is used ({unit})": pd.concat(
-                costs.values(), ignore_index=True
+                [own.assign(rules=NAMES[name]) for name, own in costs.items()], ignore_index=True
             ),
-            "Drift by the reach of the parabola": _reaches(runs),
+            "Drift by the reach of the parabola, and by the least run of each seed, to a step of the grid": _reaches(
+                runs
+            ),
             f"{_PAPER}, read with the same parabola": _optima({"MiniCPM's": paper}),
         },
         figures={
@@ -107,8 +107,8 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
             "lr-transfer-width": lambda: _beside(named, paper),
             "lr-transfer-published": lambda: _published_valleys(paper),
         },
-        claims=tuple(_claims(found, paper, apart, costs, noise)),
-        verdict=_verdict(found, apart, costs, noise),
+        claims=tuple(_claims(found, paper, apart, costs)),
+        verdict=_verdict(found, apart, costs),
         notes=tuple(_notes(found, paper)),
     )
 
@@ -149,12 +149,6 @@ def _worst(costs: pd.DataFrame, of: str = "smallest") -> Estimate:
     return Estimate(float(row["cost"]), float(row["cost_lo"]), float(row["cost_hi"]))
 
 
-def _noise(found: Mapping[str, LrTransfer]) -> float:
-    """Standard deviation of runs alike but for the seed, both parametrisations together; NaN where none repeats."""
-    squares = [each.run_sd**2 for each in found.values() if not math.isnan(each.run_sd)]
-    return math.sqrt(float(np.mean(squares))) if squares else math.nan
-
-
 # ---- what is said of it -----------------------------------------------------------------------------
 
 
@@ -178,7 +172,6 @@ def _lines(
     paper: LrTransfer,
     apart: Estimate,
     costs: Mapping[str, pd.DataFrame],
-    noise: float,
 ) -> list[Beside]:
     fit3 = f"published: {_PAPER}, refitted"
     unit = found[OURS].loss_unit
@@ -210,7 +203,10 @@ def _lines(
                 fit3 if name == OURS else "",
             )
         )
-    lines.append(Beside(f"sd of runs alike but for the seed ({unit})", "", noise))
+    for name in NAMES:
+        lines.append(
+            Beside(f"sd of runs alike but for the seed, {NAMES[name]} ({unit})", "", found[name].run_sd)
+        )
     return lines
 
 
@@ -227,11 +223,15 @@ def _optima(found: Mapping[str, LrTransfer]) -> pd.DataFrame:
 
 def _reaches(runs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
-    for reach in (2.5, 4.0, 8.0):
+    for reach, steep in ((4.0, 0.1), (8.0, 0.1), (8.0, 0.2)):
         for name, own in runs.items():
-            drift = lr_transfer(own, reach=reach).drift
+            drift = lr_transfer(own, reach=reach, steep=steep).drift
             ends = {"drift": drift.value, "drift_lo": drift.lo, "drift_hi": drift.hi}
-            rows.append({"reach (factor)": reach, "rules": NAMES[name]} | ends)
+            how = f"parabola: a factor {reach:g}, losses up to {steep:.0%} above the least"
+            rows.append({"read by": how, "rules": NAMES[name]} | ends)
+    for name, own in runs.items():
+        for seed, drift in zip(sorted(own["seed"].unique()), lr_transfer(own).by_seed(), strict=True):
+            rows.append({"read by": f"least runs, seed {seed}", "rules": NAMES[name], "drift": drift})
     return pd.DataFrame(rows)
 
 
@@ -260,9 +260,7 @@ def _beyond(value: Estimate) -> bool:
     return value.lo > 0 or value.hi < 0
 
 
-def _verdict(
-    found: Mapping[str, LrTransfer], apart: Estimate, costs: Mapping[str, pd.DataFrame], noise: float
-) -> str:
+def _verdict(found: Mapping[str, LrTransfer], apart: Estimate, costs: Mapping[str, pd.DataFrame]) -> str:
     if math.isnan(apart.lo):
         differ = "whether the two differ beyond the noise cannot be told"
     else:
@@ -272,7 +270,7 @@ def _verdict(
     worst = {name: _worst(own) for name, own in costs.items()}
     unit = found[OURS].loss_unit
     told = [
-        f"{number_text(each.value)} {unit} under {_UNDER[name]} ({_against(each, noise)})"
+        f"{number_text(each.value)} {unit} under {_UNDER[name]} ({_against(each, found[name].run_sd)})"
         for name, each in worst.items()
         if not math.isnan(each.value)
     ]
@@ -281,14 +279,9 @@ def _verdict(
         if told
         else ""
     )
-    alike = (
-        ""
-        if math.isnan(noise) or not told
-        else f"; runs alike but for the seed differ by {number_text(noise)} (sd)"
-    )
     return (
         f"Under MiniCPM's parametrisation {_moves(found[OURS])}; under the standard one {_moves(found[OTHER])}; "
-        f"{differ}.{paid}{alike}{'.' * bool(told)}"
+        f"{differ}.{paid}{'.' * bool(told)}"
     )
 
 
@@ -296,11 +289,10 @@ def _against(cost: Estimate, noise: float) -> str:
     """A cost beside the noise of a run."""
     if math.isnan(noise) or math.isnan(cost.lo):
         return "noise not known"
+    by = f"seeds differ by, {number_text(noise)}"
     if cost.lo > noise:
-        return "more than seeds differ by"
-    if cost.hi < noise:
-        return "less than seeds differ by"
-    return "not told apart from what seeds differ by"
+        return f"more than {by}"
+    return f"less than {by}" if cost.hi < noise else f"not told apart from what {by}"
 
 
 def _claims(
@@ -308,7 +300,6 @@ def _claims(
     paper: LrTransfer,
     apart: Estimate,
     costs: Mapping[str, pd.DataFrame],
-    noise: float,
 ) -> list[Claim]:
     more = "wider models, and more seeds on a finer grid about lr*"
     ours, other = found[OURS], found[OTHER]
@@ -323,7 +314,7 @@ def _claims(
     holds = "undecided"
     if _beyond(apart):
         holds = "confirmed" if abs(ours.drift.value) < abs(other.drift.value) else "contradicted"
-    cost = _worst(costs[OURS])
+    cost, noise = _worst(costs[OURS]), ours.run_sd
     cheap = "confirmed" if cost.hi < noise else "contradicted" if cost.lo > noise else "undecided"
     return [
         Claim(
@@ -371,8 +362,8 @@ def _notes(found: Mapping[str, LrTransfer], paper: LrTransfer) -> list[str]:
         notes.append("No run diverged.")
     notes.append(
         "Every size has the same tokens: the larger the model, the fewer tokens a parameter, and lr* may move with "
-        "that under either parametrisation. In small models embeddings weigh much; under MiniCPM's rules their learning "
-        "rate does not go by the width, under the standard ones all have one."
+        "that under either parametrisation. In small models embeddings weigh much; MiniCPM's rules give them "
+        "one learning rate at every width, the standard ones give all matrices one."
     )
     notes.append(
         f"{_PAPER}: losses are read off the figure to ±{READ:g}; its grid has steps of a factor 1.7 to 3.3, no seeds, "

@@ -70,7 +70,7 @@ def lr_valleys(found: Mapping[str, LrTransfer], *, headroom: float = 1.25, ax: A
             for panel, name, own in zip(panels, found, keys, strict=True):
                 panel.legend(
                     handles=own, title=name, loc="lower left", bbox_to_anchor=(-0.02, 1.0), alignment="left", ncols=2,
-                    borderaxespad=0.2, handlelength=1.4, handletextpad=0.4, columnspacing=1.0,
+                    borderaxespad=0.2, handlelength=1.4, handletextpad=0.6, columnspacing=1.0,
                 )  # fmt: skip
     return ax
 
