@@ -395,7 +395,7 @@ def _beside(found: Mapping[str, LrTransfer], paper: LrTransfer) -> "Axes":
 
     from scalinglab import plots
 
-    axes = Figure(figsize=(6.4, 2.9), layout="constrained").subplots(1, 2)
+    axes = Figure(figsize=(7.0, 3.0), layout="constrained").subplots(1, 2)
     plots.lr_drift(found, ax=axes[0])
     plots.lr_drift({"figure 3": paper}, ax=axes[1])
     return axes[0]  # type: ignore[no-any-return]

@@ -11,8 +11,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import PARAMS, Written, count, key_above, log_axis
-from scalinglab.plots._canvas import BLUE, GREEN, GREY, PURPLE, VERMILLION, SizeColours, canvas, marker_size
+from scalinglab.plots._axes import PARAMS, LogTicks, count, key_above, log_axis
+from scalinglab.plots._canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILLION,
+    SizeColours,
+    canvas,
+    marker_size,
+    root_figure,
+)
 from scalinglab.plots._panels import panel_grid
 
 if TYPE_CHECKING:
@@ -55,7 +65,10 @@ def lr_valleys(found: Mapping[str, LrTransfer], *, headroom: float = 1.25, ax: A
             for row, own in zip(each.rows.to_dict("records"), each.valleys, strict=True):
                 _valley(panel, row, own, colour(row[by]), top + 0.05 * span)
             log_axis(panel.xaxis, LR, (tried.min() / 1.4, tried.max() * 1.4), lambda v: f"{v:g}")
-            panel.xaxis.set_minor_locator(NullLocator())
+            ticks = LogTicks().tick_values(*panel.get_xlim())
+            narrow = root_figure(ax).get_size_inches()[0] < 2.4 * len(answers)
+            panel.xaxis.set_major_locator(FixedLocator(ticks[:: 2 if narrow else 1]))
+            panel.xaxis.set_minor_locator(FixedLocator(ticks) if narrow else NullLocator())
             panel.set_ylim(low - 0.06 * span, top + 0.1 * span)
             if panel is not ax:
                 panel.tick_params(labelleft=False)
@@ -149,18 +162,18 @@ def lr_drift(found: Mapping[str, LrTransfer], *, ax: Axes | None = None) -> Axes
             if not math.isnan(each.drift.value):
                 x = np.array([sizes[0], sizes[-1]])
                 ax.plot(x, each.line(x), color=colour, lw=1.1, zorder=1)
-                label = f"{name}: slope {_slope(each)}"
+                label = f"{name} {_slope(each)}"
             handles.append(Line2D([], [], marker=marker, color=colour, mec="white", mew=0.5, label=label))
         tried = [math.exp(x) for each in answers for own in each.valleys for x in own.log_lr]
         inside = [row["lr"] for row in rows]
         ends = [end for row in rows for end in (row["lr_lo"], row["lr_hi"]) if min(tried) < end < max(tried)]
         limits = min(inside + ends) / 1.3, max(inside + ends) * 1.3
         log_axis(ax.xaxis, _AXIS[by], (sizes[0] / 1.25, sizes[-1] * 1.25), count)
-        ax.xaxis.set_major_locator(FixedLocator(sizes))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(Written(count))
+        if by == "width" and len(sizes) <= 6:
+            ax.xaxis.set_major_locator(FixedLocator(sizes))
+            ax.xaxis.set_minor_locator(NullLocator())
         log_axis(ax.yaxis, f"best {LR}", limits, lambda v: f"{v:g}")
-        key_above(ax, handles=handles)
+        key_above(ax, handles=handles, title="slope of ln lr*", alignment="left")
     return ax
 
 
