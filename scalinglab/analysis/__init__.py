@@ -15,6 +15,7 @@ from scalinglab.analysis.inference import InferenceOptimum, inference_curve, inf
 from scalinglab.analysis.influence import Influence, influence
 from scalinglab.analysis.iso_loss import IsoLoss, iso_loss
 from scalinglab.analysis.isoflop import IsoFlop, isoflop
+from scalinglab.analysis.lr_transfer import LrTransfer, drift_difference, lr_transfer
 from scalinglab.analysis.next_runs import NextRuns, next_runs
 from scalinglab.analysis.next_simulation import NextSimulation, simulate_next
 from scalinglab.analysis.optimum import Frontier, Optimum, Scaling, frontier, optimum, scaling
@@ -43,6 +44,7 @@ __all__ = [
     "Influence",
     "IsoFlop",
     "IsoLoss",
+    "LrTransfer",
     "NextRuns",
     "NextSimulation",
     "Optimum",
@@ -59,6 +61,7 @@ __all__ = [
     "crossings",
     "data_limited",
     "data_limited_curve",
+    "drift_difference",
     "envelope",
     "epoch_worth",
     "equal_compute",
@@ -71,6 +74,7 @@ __all__ = [
     "isoflop",
     "ladder_convention",
     "ladder_saving",
+    "lr_transfer",
     "next_runs",
     "number_text",
     "optimal_params_tokens",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._isoflop import isoflop, isoflop_optima
     from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._leverage import leverage
+    from scalinglab.plots._lr_valleys import lr_drift, lr_valleys
     from scalinglab.plots._next_runs import next_runs
     from scalinglab.plots._overtraining import overtraining
     from scalinglab.plots._paired import paired
@@ -56,6 +57,8 @@ _HOME = {
     "ladder_cost": "_ladder_cost",
     "paired": "_paired",
     "leverage": "_leverage",
+    "lr_drift": "_lr_valleys",
+    "lr_valleys": "_lr_valleys",
     "profile": "_profile",
     "next_runs": "_next_runs",
     "read_curves": "_training",
@@ -89,6 +92,8 @@ __all__ = [
     "ladder_cost",
     "leverage",
     "loss_vs_tokens",
+    "lr_drift",
+    "lr_valleys",
     "next_runs",
     "overtraining",
     "paired",

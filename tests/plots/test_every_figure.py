@@ -14,7 +14,7 @@ from scalinglab import laws, plots
 from scalinglab.experiments.quickstart import STUDY
 from scalinglab.ladder import Batches, parse_schedule
 
-NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds", "coordinate_check"})
+NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds", "coordinate_check", "lr_valleys", "lr_drift"})
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
     compared = sl.paired(runs, runs.assign(loss=0.995 * runs["loss"]), resamples=50)
     influences = sl.influence(fit, flops=1e13)
     reviewed = sl.check(pd.concat([runs, runs.iloc[:2]]))
+    transfer = {name: sl.analysis.lr_transfer(own) for name, own in valleys_of_widths().items()}
     ramp = Batches(256_000, ((3000, 512_000), (6000, 1_024_000)))
     return {
         "schedule": lambda **ax: plots.schedule(parse_schedule("default:total=10000"), batches=ramp, **ax),
@@ -59,6 +60,8 @@ def figures(fit: sl.Fit, runs: pd.DataFrame, training_records: Any) -> dict[str,
         "ladder_cost": lambda **ax: plots.ladder_cost(planned, **ax),
         "next_runs": lambda **ax: plots.next_runs(fit, following, **ax),
         "paired": lambda **ax: plots.paired(compared, **ax),
+        "lr_valleys": lambda **ax: plots.lr_valleys(transfer, **ax),
+        "lr_drift": lambda **ax: plots.lr_drift(transfer, **ax),
         "coordinate_check": lambda **ax: plots.coordinate_check(activations(), **ax),
     }
 
@@ -99,6 +102,20 @@ def sweep() -> pd.DataFrame:
     u, v = np.log(lr) - np.log(3 * n**-0.6), np.log(batch) - np.log(0.5 * d**0.5)
     loss = (1 + 8 * n**-0.3 + 60 * d**-0.35) * np.exp(0.01 * (u * u + v * v) + rng.normal(0, 5e-4, n.size))
     return pd.DataFrame({"params": n, "tokens": d, "loss": loss, "lr": lr, "batch_tokens": batch})
+
+
+def valleys_of_widths() -> dict[str, pd.DataFrame]:
+    """Learning rate × width: flat, and with an optimum that falls off the grid, where the highest rate diverges."""
+    width, lr, seed = (a.ravel() for a in np.meshgrid([32, 64, 128], 0.001 * 2.0 ** np.arange(6), [0, 1]))
+    found = {}
+    for name, power in (("MiniCPM's", 0.0), ("standard", -1.5)):
+        v = np.log(lr / 0.006) - power * np.log(width / 32)
+        loss = 2.1 + 9 / width + 0.06 * v**2 + 0.01 * np.sin(99 * lr + seed)
+        loss[(lr > 0.02) & (power < 0)] = np.nan
+        found[name] = pd.DataFrame(
+            {"width": width, "lr": lr, "seed": seed, "loss": loss, "loss_unit": "nats/byte"}
+        )
+    return found
 
 
 def test_the_catalogue_is_covered(figures: dict[str, Any]) -> None:
