@@ -60,13 +60,13 @@ def lr_valleys(found: Mapping[str, LrTransfer], *, headroom: float = 1.25, ax: A
     span = top - low
     with canvas(ax, height=1.25) as ax:
         panels = panel_grid(ax, 1, len(answers), len(answers))
+        narrow = root_figure(ax).get_size_inches()[0] < 2.4 * len(answers)
         colour = SizeColours(sizes)
         for panel, each in zip(panels, answers, strict=True):
             for row, own in zip(each.rows.to_dict("records"), each.valleys, strict=True):
                 _valley(panel, row, own, colour(row[by]), top + 0.05 * span)
             log_axis(panel.xaxis, LR, (tried.min() / 1.4, tried.max() * 1.4), lambda v: f"{v:g}")
             ticks = LogTicks().tick_values(*panel.get_xlim())
-            narrow = root_figure(ax).get_size_inches()[0] < 2.4 * len(answers)
             panel.xaxis.set_major_locator(FixedLocator(ticks[:: 2 if narrow else 1]))
             panel.xaxis.set_minor_locator(FixedLocator(ticks) if narrow else NullLocator())
             panel.set_ylim(low - 0.06 * span, top + 0.1 * span)
@@ -82,8 +82,8 @@ def lr_valleys(found: Mapping[str, LrTransfer], *, headroom: float = 1.25, ax: A
             keys = [handles, _marks(answers)] + [[]] * (len(panels) - 2)
             for panel, name, shown in zip(panels, found, keys, strict=True):
                 panel.legend(
-                    handles=shown, title=name, loc="lower left", bbox_to_anchor=(-0.02, 1.0), alignment="left", ncols=2,
-                    borderaxespad=0.2, handlelength=1.4, handletextpad=0.6, columnspacing=1.0,
+                    handles=shown, title=name, loc="lower left", bbox_to_anchor=(-0.02, 1.0), alignment="left",
+                    ncols=1 if narrow else 2, borderaxespad=0.2, handlelength=1.4, handletextpad=0.6, columnspacing=1.0,
                 )  # fmt: skip
     return ax
 
