@@ -1,0 +1,28 @@
+"""The Vega-Lite runtime that a page carries: bundled once by vl-convert, then kept in the cache."""
+
+from scalinglab.corpus._cache import cache_folder
+from scalinglab.errors import EnvironmentProblem
+from scalinglab.records.files import write_atomic
+
+
+def bundle() -> str:
+    """JavaScript that gives a page `vegaEmbed`, with nothing left to load: about 0.9 MB.
+
+    Bundling takes seconds, so it is done once a version. Raises EnvironmentProblem without the extra `report`.
+    """
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise EnvironmentProblem(
+            "the page needs vl-convert-python, which is not installed; install the extra: "
+            'pip install "scalinglab[report]", or write Markdown (--md) or a PDF (--pdf) instead'
+        ) from error
+    kept = cache_folder() / "report" / f"vega-{vl_convert.__version__}.js"
+    if kept.is_file():
+        return kept.read_text("utf-8")
+    made: str = vl_convert.javascript_bundle()
+    try:
+        write_atomic(kept, made)
+    except (OSError, EnvironmentProblem):  # a cache that cannot be written to only costs time
+        return made
+    return made
