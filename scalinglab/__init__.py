@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         fit_groups,
     )
     from scalinglab.records import read_runs
+    from scalinglab.reporting import report
 
 # public name -> where it lives; a module when the name is empty
 _FACE = {
@@ -67,6 +68,7 @@ _FACE = {
     "fit": "scalinglab.fitting:fit",
     "fit_groups": "scalinglab.fitting:fit_groups",
     "read_runs": "scalinglab.records:read_runs",
+    "report": "scalinglab.reporting:report",
 }
 
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "plan",
     "plots",
     "read_runs",
+    "report",
     "simulate_next",
 ]
 

@@ -10,6 +10,7 @@ from scalinglab.cli import (  # noqa: F401  each registers its commands, in the 
     _ask_overtraining,
     _ask_paired,
     _ask_plan,
+    _report,
     _runs,
 )
 from scalinglab.cli._app import main

@@ -1,8 +1,19 @@
 """The Vega-Lite runtime that a page carries: bundled once by vl-convert, then kept in the cache."""
 
+from importlib import util
+
 from scalinglab.corpus._cache import cache_folder
 from scalinglab.errors import EnvironmentProblem
 from scalinglab.records.files import write_atomic
+
+
+def need_report() -> None:
+    """Raises EnvironmentProblem where what a page needs is not installed."""
+    if util.find_spec("vl_convert") is None:
+        raise EnvironmentProblem(
+            "the page for a browser needs vl-convert-python, which is not installed; install the extra: "
+            'pip install "scalinglab[report]", or write Markdown (.md) or a PDF instead'
+        )
 
 
 def bundle() -> str:
@@ -10,13 +21,9 @@ def bundle() -> str:
 
     Bundling takes seconds, so it is done once a version. Raises EnvironmentProblem without the extra `report`.
     """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise EnvironmentProblem(
-            "the page needs vl-convert-python, which is not installed; install the extra: "
-            'pip install "scalinglab[report]", or write Markdown (--md) or a PDF (--pdf) instead'
-        ) from error
+    need_report()
+    import vl_convert
+
     kept = cache_folder() / "report" / f"vega-{vl_convert.__version__}.js"
     if kept.is_file():
         return kept.read_text("utf-8")

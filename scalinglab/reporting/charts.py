@@ -19,8 +19,9 @@ RAMP = ["#3f6fd8", "#a25bc4", "#e0588c", "#f39c12"]
 """Small to large N: apart under every common colour blindness, and from both backgrounds."""
 LINE, MARK = "#3f8fd8", "#d9662b"
 _POINTS = 40  # of a curve
+_COUNT = "replace(format(datum.value, '.3~s'), 'G', 'B')"
+"""10k and 3M; SI's G is said as B here."""
 FRONT = ("params", "tokens", "ratio", "loss", "reach")
-_NUMBER = "~s"
 
 
 def specs(loss_label: str) -> dict[str, Spec]:
@@ -28,28 +29,39 @@ def specs(loss_label: str) -> dict[str, Spec]:
     return {"fit": _fit(loss_label), "frontier": _frontier(), "residuals": _residuals()}
 
 
-def _axis(title: str | None, kind: str = "count") -> Spec:
-    """A logarithmic axis: counts as 10k and 3M, compute as powers of ten."""
-    # SI's G is said as B here
-    count = "replace(format(datum.value, '.3~s'), 'G', 'B')"
-    power = "format(datum.value, '.0e')"
-    label = {"count": count, "flops": f"replace({power}, '+', '')", "number": "format(datum.value, '.3~r')"}[kind]
-    return {"title": title, "labelExpr": label, "tickCount": 6, "labelOverlap": True}
+def _axis(title: str | None, kind: str, of: str) -> Spec:
+    """A logarithmic axis `of` x or y: counts as 10k and 3M, compute as powers of ten, and round numbers only."""
+    power = "replace(format(datum.value, '.0e'), '+', '')"
+    label = {"count": _COUNT, "flops": power, "number": "format(datum.value, '.3~r')"}[kind]
+    mantissa = "round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-6)) * 10)"
+    decades = f"log(domain('{of}')[1] / domain('{of}')[0]) / LN10"
+    # powers of ten; 1, 2, 5 where there are few of them; within a decade every tick
+    round_ = f"({decades} < 1 || {mantissa} == 10 || ({decades} < 3 && ({mantissa} == 20 || {mantissa} == 50)))"
+    grid = {"condition": {"test": round_, "value": 1}, "value": 0}  # of the faint ones of the config
+    return {
+        "title": title,
+        "labelExpr": f"{round_} ? {label} : ''",
+        "labelOverlap": "greedy",
+        "gridOpacity": grid,
+        "tickOpacity": {"condition": {"test": round_, "value": 1}, "value": 0.4},
+    }
 
 
 def _x(field: str, title: str, kind: str) -> Spec:
-    return {"field": field, "type": "quantitative", "scale": {"type": "log", "nice": False}, "axis": _axis(title, kind)}
+    scale = {"type": "log", "nice": False, "padding": 10}
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind, "x")}
 
 
 def _y(field: str, title: str | None, kind: str) -> Spec:
     scale = {"type": "log", "nice": False, "padding": 8}
-    return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind)}
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind, "y")}
 
 
 def _colour() -> Spec:
     legend = {
         "title": "N (parameters)",
-        "format": _NUMBER,
+        "type": "gradient",
+        "labelExpr": _COUNT,
         "orient": "top",
         "gradientLength": 220,
         "titleOrient": "left",
@@ -99,7 +111,7 @@ def _chart(layers: list[Spec], description: str, height: int) -> Spec:
         "description": description,
         "width": "container",
         "height": height,
-        "autosize": {"type": "fit", "contains": "padding", "resize": True},
+        "autosize": {"type": "fit", "contains": "padding"},
         "background": "transparent",
         "params": [{"name": "chosen", "value": -1}],
         "layer": layers,

@@ -131,7 +131,8 @@
     for (const name of Object.keys(data.specs)) {
       const spec = { ...data.specs[name], datasets: sets[name]() };
       const made = await vegaEmbed(`#f-${name}`, spec, {
-        renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false },
+        renderer: "svg", logLevel: 1, // errors: a line without a point is none
+        actions: { export: true, source: false, compiled: false, editor: false },
         downloadFileName: name, tooltip: { theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" },
       });
       charts[name] = made.view;

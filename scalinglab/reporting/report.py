@@ -3,8 +3,9 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -44,6 +45,34 @@ class Report:
     @property
     def laws(self) -> list[str]:
         return list(dict.fromkeys(view.law.name for view in self.views))
+
+    def summary(self) -> list[str]:
+        """What the first view says in plain words, a sentence or two each."""
+        from scalinglab.reporting.words import summary
+
+        return summary(self, self.views[0])
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for JSON: each view's constants, its optima and its summary, and what was found."""
+        from scalinglab.reporting.words import summary
+
+        return {
+            "title": self.title,
+            "views": [
+                {
+                    "eval_set": view.eval_set,
+                    "law": view.law.name,
+                    "status": view.fit.status.value,
+                    "constants": dict(view.fit.constants),
+                    "now": view.now.plain(),
+                    "tenfold": view.tenfold.plain(),
+                    "summary": summary(self, view),
+                }
+                for view in self.views
+            ],
+            "findings": [asdict(found) for found in self.reviewed.findings],
+            "notes": list(self.notes),
+        }
 
     def html(self, path: str | Path) -> Path:
         """Write one page for any browser, with nothing to load. Raises EnvironmentProblem without the extra `report`."""
