@@ -24,7 +24,9 @@ def report(
         typer.Option("--out", "-o", help="File to write (.html, .pdf or .md); default report.html."),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Write a PDF of that name.")] = False,
-    md: Annotated[bool, typer.Option("--md", help="Write Markdown of that name, its figures beside it.")] = False,
+    md: Annotated[
+        bool, typer.Option("--md", help="Write Markdown of that name, its figures beside it.")
+    ] = False,
     laws: Annotated[str, typer.Option(help="Laws to fit, with commas between.")] = "chinchilla,kaplan",
     eval_set: Annotated[
         str | None, typer.Option("--eval-set", help="One held-out set; default all of them.")

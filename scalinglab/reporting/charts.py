@@ -36,7 +36,9 @@ def _axis(title: str | None, kind: str, of: str) -> Spec:
     mantissa = "round(datum.value / pow(10, floor(log(datum.value) / LN10 + 1e-6)) * 10)"
     decades = f"log(domain('{of}')[1] / domain('{of}')[0]) / LN10"
     # powers of ten; 1, 2, 5 where there are few of them; within a decade every tick
-    round_ = f"({decades} < 1 || {mantissa} == 10 || ({decades} < 3 && ({mantissa} == 20 || {mantissa} == 50)))"
+    round_ = (
+        f"({decades} < 1 || {mantissa} == 10 || ({decades} < 3 && ({mantissa} == 20 || {mantissa} == 50)))"
+    )
     grid = {"condition": {"test": round_, "value": 1}, "value": 0}  # of the faint ones of the config
     return {
         "title": title,
@@ -85,7 +87,13 @@ def _runs(x: Spec, y: Spec) -> Spec:
     """The runs as points; the chosen one ringed and crossed out."""
     return {
         "data": {"name": "runs"},
-        "mark": {"type": "point", "filled": True, "opacity": 1, "stroke": "currentColor", "cursor": "pointer"},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "opacity": 1,
+            "stroke": "currentColor",
+            "cursor": "pointer",
+        },
         "encoding": {
             "x": x,
             "y": y,
@@ -157,7 +165,13 @@ def _frontier() -> Spec:
                 "encoding": {"y": {**y, "field": "lo"}, "y2": {"field": "hi"}},
             },
             {
-                "mark": {"type": "point", "filled": True, "size": 110, "color": LINE, "stroke": "currentColor"},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "size": 110,
+                    "color": LINE,
+                    "stroke": "currentColor",
+                },
                 "encoding": {"y": y},
             },
         ],

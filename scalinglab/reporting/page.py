@@ -38,7 +38,7 @@ def page(report: Report, runtime: str) -> str:
         "views": [charts.payload(view) for view in report.views],
     }
     devices = "".join(
-        f'<option{" selected" if name == "h100" else ""}>{escape(name)}</option>' for name in HARDWARE
+        f"<option{' selected' if name == 'h100' else ''}>{escape(name)}</option>" for name in HARDWARE
     )
     filled = {
         "title": escape(report.title),
@@ -96,7 +96,9 @@ def _tables(view: View) -> str:
     return (
         f"<p>L = {escape(str(view.law.formula))}</p>"
         + _table(constants, "Constants, with their intervals", "constants", out="without the run left out")
-        + _table(grid, f"The compute-optimal model at rising budgets ({view.level:.0%} intervals)", scroll=True)
+        + _table(
+            grid, f"The compute-optimal model at rising budgets ({view.level:.0%} intervals)", scroll=True
+        )
         + _table(runs, f"The {len(runs)} runs, and what the law says of each", "runs", scroll=True, rows=True)
     )
 
@@ -126,7 +128,8 @@ def _doubts(view: View) -> str:
     if not found:
         return "<p>The fit and its intervals warn of nothing.</p>"
     items = "".join(
-        f"<li><b>{escape(code)}</b> {escape(says)} <em>{escape(mend)}.</em></li>" for code, says, mend in found
+        f"<li><b>{escape(code)}</b> {escape(says)} <em>{escape(mend)}.</em></li>"
+        for code, says, mend in found
     )
     return f"<ul>{items}</ul>"
 
@@ -155,6 +158,4 @@ def _cite(report: Report) -> str:
     for what, source, address in words.citations(report):
         shown = f'<a href="{escape(address)}">{escape(source)}</a>' if address else escape(source)
         items.append(f"<li>{escape(what)}: {shown}</li>")
-    return f"<ul>{''.join(items)}</ul><pre tabindex=\"0\">{escape(words.BIBTEX)}</pre>"
-
-
+    return f'<ul>{"".join(items)}</ul><pre tabindex="0">{escape(words.BIBTEX)}</pre>'

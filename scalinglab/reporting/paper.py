@@ -145,7 +145,10 @@ def _text(pages: PdfPages, said: Sequence[tuple[str, str]]) -> None:
     for kind, text in said:
         text = text.replace("$", r"\$")
         if kind == "item":
-            lines += [("item", line) for line in textwrap.wrap(text, 105, initial_indent="•  ", subsequent_indent="    ")]
+            lines += [
+                ("item", line)
+                for line in textwrap.wrap(text, 105, initial_indent="•  ", subsequent_indent="    ")
+            ]
         else:
             lines += [("item", ""), (kind, text)]
     for first in range(0, len(lines), _LINES):
@@ -157,9 +160,7 @@ def _text(pages: PdfPages, said: Sequence[tuple[str, str]]) -> None:
         pages.savefig(page)
 
 
-def _table(
-    pages: PdfPages, frame: pd.DataFrame, caption: str, widths: Sequence[float] | None = None
-) -> None:
+def _table(pages: PdfPages, frame: pd.DataFrame, caption: str, widths: Sequence[float] | None = None) -> None:
     """A frame of text, so many rows a page."""
     for first in range(0, max(len(frame), 1), _ROWS):
         part = frame.iloc[first : first + _ROWS]
@@ -169,7 +170,12 @@ def _table(
         ax.set_title(caption, loc="left", fontsize=9, fontweight="bold")
         cells = [[str(cell).replace("$", r"\$") for cell in row] for row in part.itertuples(index=False)]
         table = ax.table(
-            cells, colLabels=list(part.columns), loc="upper left", cellLoc="right", edges="horizontal", colWidths=widths
+            cells,
+            colLabels=list(part.columns),
+            loc="upper left",
+            cellLoc="right",
+            edges="horizontal",
+            colWidths=widths,
         )
         table.auto_set_font_size(False)
         table.set_fontsize(6.5)

@@ -75,7 +75,7 @@ class Report:
         }
 
     def html(self, path: str | Path) -> Path:
-        """Write one page for any browser, with nothing to load. Raises EnvironmentProblem without the extra `report`."""
+        """Write a page that loads nothing. Raises EnvironmentProblem without the extra `report`."""
         from scalinglab.reporting.page import write_page
 
         return write_page(self, Path(path))
@@ -155,9 +155,7 @@ def report(
         for j, law in enumerate(asked):
             progress(f"{law.name} {each or ''}".strip(), i * len(asked) + j, len(sets) * len(asked))
             try:
-                found = view(
-                    law, taken, each, budgets, loss=loss, by=by, resamples=resamples, level=level
-                )
+                found = view(law, taken, each, budgets, loss=loss, by=by, resamples=resamples, level=level)
             except InputError as error:
                 notes.append(f"No fit of {law.name}{f' on {each}' if each else ''}: {error}.")
                 refused = error

@@ -40,6 +40,4 @@ def review(runs: pd.DataFrame, law: Law) -> Reviewed:
         found = import_module(REVIEW).check(runs, law)
     except InputError:  # a table that can be fitted and not reviewed
         return Reviewed(False)
-    return Reviewed(
-        True, tuple(Said(f.severity, f.code, f.says, f.meaning, f.mend) for f in found.findings)
-    )
+    return Reviewed(True, tuple(Said(f.severity, f.code, f.says, f.meaning, f.mend) for f in found.findings))

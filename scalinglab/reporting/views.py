@@ -1,4 +1,4 @@
-"""What a report looks at: each eval set under each law, its fit, its frontier over budgets, and the fit without a run."""
+"""What a report looks at: an eval set under a law, its fit, its frontier over budgets, and the fit without a run."""
 
 import math
 from dataclasses import dataclass, field
@@ -115,9 +115,7 @@ def reach(fit: Fit, boot: Bootstrap, budgets: Array, level: float) -> list[Estim
     In every draw the loss of the optimum falls with compute; where it meets the loss asked for is read off between
     budgets, three decades below the grid to six above. A draw that gets there nowhere counts as zero or unbounded.
     """
-    span = np.logspace(
-        math.log10(budgets[0]) - 3, math.log10(budgets[-1]) + 6, 9 * PER_DECADE + len(budgets)
-    )
+    span = np.logspace(math.log10(budgets[0]) - 3, math.log10(budgets[-1]) + 6, 9 * PER_DECADE + len(budgets))
     asked = optima(fit.law, pd.DataFrame([fit.constants]), budgets)[2][0]
     at = np.log(span)
     draws = np.full((len(boot.constants), len(budgets)), np.nan)

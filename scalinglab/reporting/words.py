@@ -21,10 +21,14 @@ def summary(report: Report, view: View) -> list[str]:
     unit = loss_unit(rows) or "a unit the table does not tell"
     where = f", measured on {view.eval_set}" if view.eval_set else ""
     said = [
-        f"{len(rows)} runs of {_span(rows['params'], 'parameters')} and {_span(rows['tokens'], 'tokens')}; the losses "
-        f"are in {unit}{where}.",
-        f"{view.law.name}'s law describes them to within {scatter(view)} (one standard deviation): "
-        f"{view.fit.status.reason}.",
+        (
+            f"{len(rows)} runs of {_span(rows['params'], 'parameters')} and {_span(rows['tokens'], 'tokens')}; the losses "
+            f"are in {unit}{where}."
+        ),
+        (
+            f"{view.law.name}'s law describes them to within {scatter(view)} (one standard deviation): "
+            f"{view.fit.status.reason}."
+        ),
         _optimum(view.now, f"At the compute of the dearest run, {flops_text(view.now.flops)}"),
         _optimum(view.tenfold, f"At ten times that, {flops_text(view.tenfold.flops)}"),
     ]
@@ -123,11 +127,16 @@ def method(view: View) -> list[tuple[str, str]]:
     return [
         ("Law", f"L = {fit.law.formula} ({fit.law.source})"),
         ("Loss minimised", f"{_loss(view)}; {len(fit.rows)} rows"),
-        ("Search", f"{fit.starts} starts ended at the best objective, {fit.objective:.6g}: {fit.status.reason}"),
+        (
+            "Search",
+            f"{fit.starts} starts ended at the best objective, {fit.objective:.6g}: {fit.status.reason}",
+        ),
         (
             "Intervals",
-            f"{view.level:.0%}, from {len(boot.constants)} refits of resampled {_resampled(boot.method)}{shared}; seed "
-            f"{boot.seed}",
+            (
+                f"{view.level:.0%}, from {len(boot.constants)} refits of resampled {_resampled(boot.method)}{shared}; seed "
+                f"{boot.seed}"
+            ),
         ),
         ("Compute", "C = 6·N·D; N and D are what the table's params and tokens count"),
         ("Made with", f"scalinglab {__version__}"),
