@@ -39,7 +39,7 @@ def _axis(title: str | None, kind: str, of: str) -> Spec:
     round_ = (
         f"({decades} < 1 || {mantissa} == 10 || ({decades} < 3 && ({mantissa} == 20 || {mantissa} == 50)))"
     )
-    grid = {"condition": {"test": round_, "value": 1}, "value": 0}  # of the faint ones of the config
+    grid: Spec = {"condition": {"test": round_, "value": 1}, "value": 0}  # of the faint ones of the config
     return {
         "title": title,
         "labelExpr": f"{round_} ? {label} : ''",
@@ -50,17 +50,17 @@ def _axis(title: str | None, kind: str, of: str) -> Spec:
 
 
 def _x(field: str, title: str, kind: str) -> Spec:
-    scale = {"type": "log", "nice": False, "padding": 10}
+    scale: Spec = {"type": "log", "nice": False, "padding": 10}
     return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind, "x")}
 
 
 def _y(field: str, title: str | None, kind: str) -> Spec:
-    scale = {"type": "log", "nice": False, "padding": 8}
+    scale: Spec = {"type": "log", "nice": False, "padding": 8}
     return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind, "y")}
 
 
 def _colour() -> Spec:
-    legend = {
+    legend: Spec = {
         "title": "N (parameters)",
         "type": "gradient",
         "labelExpr": _COUNT,
@@ -108,14 +108,13 @@ def _runs(x: Spec, y: Spec) -> Spec:
 
 
 def _chart(layers: list[Spec], description: str, height: int) -> Spec:
-    axis = {
+    axis: Spec = {
         "labelColor": "currentColor", "titleColor": "currentColor", "domainColor": "currentColor",
         "tickColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.12, "titleFontWeight": "normal",
         "labelFontSize": 12, "titleFontSize": 13,
     }  # fmt: skip
-    legend = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
+    legend: Spec = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWeight": "normal"}
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": description,
         "width": "container",
         "height": height,
@@ -129,10 +128,13 @@ def _chart(layers: list[Spec], description: str, height: int) -> Spec:
 
 def _fit(loss_label: str) -> Spec:
     x, y = _x("D", "training tokens D", "count"), _y("loss", loss_label, "number")
-    line = {"data": {"name": "curves"}, "encoding": {"x": x, "color": _colour(), "detail": {"field": "N"}}}
-    band = {"mark": {"type": "area", "opacity": 0.16, "tooltip": False}}
-    band["encoding"] = {"y": {**y, "field": "lo"}, "y2": {"field": "hi"}}  # type: ignore[assignment]
-    curve = {"mark": {"type": "line", "strokeWidth": 2, "tooltip": False}, "encoding": {"y": y}}
+    line: Spec = {
+        "data": {"name": "curves"},
+        "encoding": {"x": x, "color": _colour(), "detail": {"field": "N"}},
+    }
+    band: Spec = {"mark": {"type": "area", "opacity": 0.16, "tooltip": False}}
+    band["encoding"] = {"y": {**y, "field": "lo"}, "y2": {"field": "hi"}}
+    curve: Spec = {"mark": {"type": "line", "strokeWidth": 2, "tooltip": False}, "encoding": {"y": y}}
     return _chart(
         [{**line, "layer": [band, curve]}, _runs(x, y)],
         "Loss against training tokens: a point a run, coloured by model size, and the fitted curve of each size with "
@@ -144,18 +146,18 @@ def _fit(loss_label: str) -> Spec:
 def _frontier() -> Spec:
     x = _x("C", "compute C = 6·N·D (FLOPs)", "flops")
     y = _y("y", None, "count")
-    front = {"data": {"name": "front"}, "encoding": {"x": x}}
+    front: Spec = {"data": {"name": "front"}, "encoding": {"x": x}}
     band: Spec = {"mark": {"type": "area", "opacity": 0.2, "color": LINE}}
     band["encoding"] = {"y": {**y, "field": "lo"}, "y2": {"field": "hi"}}
-    inside = {"mark": {"type": "line", "color": LINE, "strokeWidth": 2.5}, "encoding": {"y": y}}
-    inside["transform"] = [{"filter": "datum.far <= 0"}]  # type: ignore[assignment]
-    beyond = {"mark": {"type": "line", "color": LINE, "strokeDash": [6, 4]}, "encoding": {"y": y}}
-    out = {
+    inside: Spec = {"mark": {"type": "line", "color": LINE, "strokeWidth": 2.5}, "encoding": {"y": y}}
+    inside["transform"] = [{"filter": "datum.far <= 0"}]
+    beyond: Spec = {"mark": {"type": "line", "color": LINE, "strokeDash": [6, 4]}, "encoding": {"y": y}}
+    out: Spec = {
         "data": {"name": "out"},
         "mark": {"type": "line", "color": MARK, "strokeWidth": 2, "strokeDash": [2, 3]},
         "encoding": {"x": x, "y": y},
     }
-    asked = {
+    asked: Spec = {
         "data": {"name": "at"},
         "encoding": {"x": x},
         "layer": [
@@ -186,13 +188,13 @@ def _frontier() -> Spec:
 
 def _residuals() -> Spec:
     x = _x("C", "compute C = 6·N·D (FLOPs)", "flops")
-    y = {
+    y: Spec = {
         "field": "left",
         "type": "quantitative",
         "axis": {"title": "residual, ln(loss / fit) (%)", "tickCount": 5},
         "scale": {"zero": True, "padding": 8},
     }
-    zero = {"data": {"values": [{"left": 0}]}, "mark": {"type": "rule", "color": "currentColor"}}
+    zero: Spec = {"data": {"values": [{"left": 0}]}, "mark": {"type": "rule", "color": "currentColor"}}
     zero["encoding"] = {"y": {"field": "left", "type": "quantitative"}}
     return _chart(
         [zero, _runs(x, y)],
@@ -210,7 +212,7 @@ def payload(view: View) -> Spec:
     fitted = fit.predict(params=rows["params"], tokens=rows["tokens"])["loss"].to_numpy()
     left = 100 * np.log(rows["loss"].to_numpy(dtype=float) / fitted)
     grid, without = view.grid, view.without
-    front = {name: [rounded(grid[name + end]) for end in ("", "_lo", "_hi")] for name in FRONT}
+    front: Spec = {name: [rounded(grid[name + end]) for end in ("", "_lo", "_hi")] for name in FRONT}
     return {
         "set": view.eval_set,
         "law": view.law.name,

@@ -131,7 +131,7 @@
     for (const name of Object.keys(data.specs)) {
       const spec = { ...data.specs[name], datasets: sets[name]() };
       const made = await vegaEmbed(`#f-${name}`, spec, {
-        renderer: "svg", logLevel: 1, // errors: a line without a point is none
+        mode: "vega-lite", renderer: "svg", logLevel: 1, // errors: a line without a point is none
         actions: { export: true, source: false, compiled: false, editor: false },
         downloadFileName: name, tooltip: { theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" },
       });
@@ -141,7 +141,7 @@
         if (typeof id === "number") choose(id === state.without ? -1 : id);
       });
     }
-    document.documentElement.dataset.ready = "1";
+    document.documentElement.dataset.ready = performance.now();
   }
 
   // ---- what is chosen

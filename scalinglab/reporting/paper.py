@@ -107,7 +107,10 @@ def write_pdf(report: Report, path: Path) -> Path:
 def _pages(report: Report, path: Path) -> None:
     # without a date, the same report is the same file
     about = {"Title": report.title, "Creator": "scalinglab", "CreationDate": None}
-    with PdfPages(path, metadata=about) as pages, plots.style("paper"):
+    with (
+        plots.style("paper"),
+        PdfPages(path, metadata=about) as pages,
+    ):  # fonts are written at the end, in its type
         opening = [("title", report.title), *(("item", note) for note in report.notes)]
         for view in report.views:
             opening += [("head", view.name), *(("item", said) for said in words.summary(report, view))]

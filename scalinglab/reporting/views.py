@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +92,7 @@ def view(
     found = fit(law, runs, loss=loss)
     boot = found.bootstrap(resamples, by=by)
     dearest = float((6.0 * found.rows["params"] * found.rows["tokens"]).max())
-    asked = {"level": level, "boot": boot, "beyond": math.inf}
+    asked: dict[str, Any] = {"level": level, "boot": boot, "beyond": math.inf}
     grid = frontier(found, budgets, **asked).rows
     reached = reach(found, boot, budgets, level)
     grid = grid.assign(

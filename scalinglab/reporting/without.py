@@ -24,7 +24,7 @@ class Without:
     params, loss (k, budgets): the compute-optimal N and its loss by each of these fits, over those of all runs.
     """
 
-    rows: Array
+    rows: NDArray[np.int64]
     constants: pd.DataFrame = field(repr=False)
     params: Array = field(repr=False)
     loss: Array = field(repr=False)

@@ -22,8 +22,8 @@ def summary(report: Report, view: View) -> list[str]:
     where = f", measured on {view.eval_set}" if view.eval_set else ""
     said = [
         (
-            f"{len(rows)} runs of {_span(rows['params'], 'parameters')} and {_span(rows['tokens'], 'tokens')}; the losses "
-            f"are in {unit}{where}."
+            f"{len(rows)} runs of {_span(rows['params'], 'parameters')} and {_span(rows['tokens'], 'tokens')}; the "
+            f"losses are in {unit}{where}."
         ),
         (
             f"{view.law.name}'s law describes them to within {scatter(view)} (one standard deviation): "
@@ -133,13 +133,10 @@ def method(view: View) -> list[tuple[str, str]]:
         ),
         (
             "Intervals",
-            (
-                f"{view.level:.0%}, from {len(boot.constants)} refits of resampled {_resampled(boot.method)}{shared}; seed "
-                f"{boot.seed}"
-            ),
+            f"{view.level:.0%}, from {len(boot.constants)} refits of resampled {_resampled(boot.method)}{shared}",
         ),
         ("Compute", "C = 6·N·D; N and D are what the table's params and tokens count"),
-        ("Made with", f"scalinglab {__version__}"),
+        ("Made with", f"scalinglab {__version__}, seed {boot.seed}"),
     ]
 
 

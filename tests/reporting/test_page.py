@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from known_law import runs_of
 
 from scalinglab.errors import EnvironmentProblem
 from scalinglab.reporting import Report, bundle
 from scalinglab.reporting.page import page
-from tests.reporting.conftest import runs_of
 
 Cli = Callable[..., tuple[int, str, str]]
 
