@@ -30,7 +30,7 @@ $(VENV)/.train: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "Installing what the tests need ..."
-	$(PIP) -e ".[train,dev]"
+	$(PIP) -e ".[train,report,dev]"
 	touch $@
 
 $(VENV)/.lab: $(VENV)/.train

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         fit_groups,
     )
     from scalinglab.records import read_runs
+    from scalinglab.reporting.report import report
     from scalinglab.review import check
 
 # public name -> where it lives; a module when the name is empty
@@ -69,6 +70,7 @@ _FACE = {
     "fit": "scalinglab.fitting:fit",
     "fit_groups": "scalinglab.fitting:fit_groups",
     "read_runs": "scalinglab.records:read_runs",
+    "report": "scalinglab.reporting:report",
 }
 
 __all__ = [
@@ -99,6 +101,7 @@ __all__ = [
     "plan",
     "plots",
     "read_runs",
+    "report",
     "simulate_next",
 ]
 

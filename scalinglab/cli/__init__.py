@@ -12,6 +12,7 @@ from scalinglab.cli import (  # noqa: F401  each registers its commands, in the 
     _ask_plan,
     _check,
     _import,
+    _report,
     _runs,
 )
 from scalinglab.cli._app import main

@@ -55,10 +55,7 @@ def loss_vs_tokens(
         colour = SizeColours(sizes)
         lo, hi = rows["tokens"].min(), rows["tokens"].max()
         reach = np.geomspace(lo / 1.15, 1.5 * hi, 200)
-        chosen = np.arange(len(sizes))
-        if len(sizes) > _CURVES:  # the ones nearest to evenly spaced in log N
-            wanted = np.geomspace(sizes[0], sizes[-1], _CURVES)
-            chosen = np.unique([np.argmin(np.abs(np.log(sizes / size))) for size in wanted])
+        chosen = _shown(sizes)
         lowest = rows["loss"].min()
         for i in chosen:
             own = rows.loc[of_row == i, "tokens"]
@@ -176,6 +173,20 @@ def _sizes(params: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     group = np.concatenate([[0], np.cumsum(np.diff(np.log(distinct)) > _SAME_SIZE)])
     sizes = np.array([np.exp(np.log(distinct[group == g]).mean()) for g in range(group[-1] + 1)])
     return sizes, group[of_row]
+
+
+def _shown(sizes: np.ndarray) -> np.ndarray:
+    """Which of many sizes get a curve: the ones nearest to evenly spaced in log N."""
+    if len(sizes) <= _CURVES:
+        return np.arange(len(sizes))
+    wanted = np.geomspace(sizes[0], sizes[-1], _CURVES)
+    return np.unique([np.argmin(np.abs(np.log(sizes / size))) for size in wanted])
+
+
+def nearest_sizes(params: pd.Series) -> np.ndarray:
+    """The sizes (k,) that get a curve: all of them, or eight spread evenly in log N."""
+    sizes = _sizes(params)[0]
+    return sizes[_shown(sizes)]
 
 
 def size_bar(ax: Axes, colour: SizeColours) -> None:
