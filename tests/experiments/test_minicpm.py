@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import curve_fit, minimize
 
 from scalinglab import laws
-from scalinglab.experiments import continual, equivalent_size, minicpm_law
+from scalinglab.experiments import equivalent_size, minicpm_continual, minicpm_law
 from scalinglab.experiments.catalogue import EXPERIMENTS
 from scalinglab.experiments.rounding import box, half_unit, rounded
 from scalinglab.fitting import Squared, fit
@@ -104,12 +104,12 @@ def test_continual_reports_the_blog_beside_the_curve() -> None:
 
 
 def test_figure_5_ends_are_at_their_compute() -> None:
-    points = continual.end_points()
+    points = minicpm_continual.end_points()
     assert points["flops_6nd"].iloc[0] == pytest.approx(6 * 40 * 0.036e9**2)
     # fully decayed ends lie within 0.025 of both curves, as they were drawn through such points
     full = points[points["decay_share"] >= 0.099]
     assert len(full) == 3
-    for one in continual.curves():
+    for one in minicpm_continual.curves():
         off = one.predict(flops_6nd=full["flops_6nd"])["loss"].to_numpy() - full["loss"]
         assert off.abs().max() < 0.025
 
