@@ -165,7 +165,9 @@ def _draw(
     """One run's curve. A trunk (no recipe) is drawn as far as it is forked from, and measured all along."""
     curve = read_run(ends.trained.folder.run(run_id))
     curve = curve[curve["tokens"] <= until]
-    window = 1 + 2 * (min(len(curve) // 3, 7) // 2)
+    held = curve[curve["eval_loss"].notna()]
+    curve = curve[curve["loss"].notna()]  # packed records are thin, and need not stand where it was measured
+    window = 1 + 2 * (min(len(curve) // 12, 7) // 2)
     smooth = curve["loss"].rolling(window, center=True, min_periods=1).mean()
     if recipe is None:
         colour, label, z = INK, "trunk", 2
@@ -177,7 +179,6 @@ def _draw(
     # a decay's first record comes some updates after the fork, where it has the trunk's rate still
     start, peak = ([fork], [ends.trained.study.training.lr]) if fork else ([], [])
     rate.plot([*start, *curve["tokens"]], [*peak, *curve["lr"]], color=colour, lw=1.0, zorder=z)
-    held = curve[curve["eval_loss"].notna()]
     at, losses = held["tokens"].to_list(), held["eval_loss"].to_list()
     if recipe is not None:
         at, losses = at[-1:], losses[-1:]

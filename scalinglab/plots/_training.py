@@ -160,7 +160,7 @@ def read_run(run: Any) -> pd.DataFrame:
         for record in metrics.evals.values()
     ]
     evals = pd.DataFrame(measured, columns=["tokens", "eval_loss"]).astype(float)
-    curve = train.merge(evals, on="tokens", how="left").sort_values("tokens", ignore_index=True)
+    curve = train.merge(evals, on="tokens", how="outer").sort_values("tokens", ignore_index=True)
     if curve.empty:
         raise InputError(f"{run.metrics_path} holds no training record; has the run begun?")
     return curve
