@@ -170,7 +170,17 @@ def plan_full(study: Study) -> list[Scratch]:
                     raise InputError(f"entry {entry.name!r}, size {size.label!r}: {error}") from None
                 for schedule, its_ends in schedules:
                     found.append(Scratch(shape, seed, batches, schedule, its_ends, entry.name))
-    return sorted(found, key=lambda run: (run.shape.params, run.seed))
+    return sorted(_each_once(found), key=lambda run: (run.shape.params, run.seed))
+
+
+def _each_once(runs: list[Scratch]) -> list[Scratch]:
+    """Runs of one schedule are one run: Cosine(T = 1M) is finished at 1M, and on its way T = 2·S and T = S/2."""
+    found: dict[tuple[Shape, int, Schedule], Scratch] = {}
+    for run in runs:
+        key = (run.shape, run.seed, run.schedule)
+        first = found.setdefault(key, run)
+        found[key] = replace(first, ends=tuple(sorted({*first.ends, *run.ends})))
+    return list(found.values())
 
 
 def _plan_of(variant: Variant, planner: Callable[[Study], list[Planned]]) -> list[Planned]:
