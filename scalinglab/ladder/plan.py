@@ -174,11 +174,22 @@ def plan_full(study: Study) -> list[Scratch]:
 
 
 def _each_once(runs: list[Scratch]) -> list[Scratch]:
-    """Runs of one schedule are one run: Cosine(T = 1M) is finished at 1M, and on its way T = 2·S and T = S/2."""
+    """Runs of one schedule are one run: Cosine(T = 1M) is finished at 1M, and at 512k it is a run with T = 2·S.
+
+    Raises InputError where two entries ask for the same model.
+    """
     found: dict[tuple[Shape, int, Schedule], Scratch] = {}
     for run in runs:
         key = (run.shape, run.seed, run.schedule)
-        first = found.setdefault(key, run)
+        first = found.get(key)
+        if first is None:
+            found[key] = run
+            continue
+        if {*first.ends} & {*run.ends}:
+            raise InputError(
+                f"entries {first.recipe!r} and {run.recipe!r} of full train size {run.shape.name!r} under the same "
+                "schedule to the same horizon; let them differ, or leave one out"
+            )
         found[key] = replace(first, ends=tuple(sorted({*first.ends, *run.ends})))
     return list(found.values())
 
