@@ -38,7 +38,9 @@ def text_table(frame: pd.DataFrame, index: bool = True) -> str:
         first = str(frame.columns[0])
         frame = frame.set_index(first).rename_axis(None)
         frame.index = [f"{first} {name}".strip() for name in frame.index.astype(str)]
-    return frame.to_string(line_width=WIDTH, float_format=lambda v: f"{v:.5g}", na_rep="")
+    return frame.to_string(
+        line_width=WIDTH, max_colwidth=WIDTH - 20, float_format=lambda v: f"{v:.5g}", na_rep=""
+    )
 
 
 def html_result(headline: str, *parts: str) -> str:

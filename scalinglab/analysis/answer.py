@@ -67,7 +67,8 @@ class Answer(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.__repr__ = Answer.__repr__  # type: ignore[method-assign]  # which a dataclass would write anew
+        if "__repr__" not in vars(cls):  # or a dataclass would write one of its own
+            cls.__repr__ = Answer.__repr__  # type: ignore[method-assign]
 
     @abstractmethod
     def headline(self) -> str:

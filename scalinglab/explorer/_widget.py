@@ -68,6 +68,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         for control in (self.cost, self.rule, self.flops, self.tokens_per_param, self.served):
             control.observe(lambda change: self._show(), "value")
 
+    def __repr__(self) -> str:
+        return "Explorer: " + (self.found.answer.headline() if self.found else "no answer")
+
     @property
     def question(self) -> Question:
         """What the controls ask."""

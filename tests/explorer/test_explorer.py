@@ -1,4 +1,4 @@
-"""The explorer, driven from Python: what it shows is what the answers say, and nothing is shown of a fit that has none."""
+"""The explorer, driven from Python: what it shows is what the answers say, or why a fit has none."""
 
 import importlib.util
 import re
@@ -117,7 +117,9 @@ def test_without_ipywidgets_it_says_what_to_install(fit: sl.Fit, monkeypatch: py
 def test_a_ratio_is_found_under_any_cost() -> None:
     from scalinglab.ladder import Shape  # attention and head make the cost no multiple of N·D
 
-    shapes = [Shape(f"d{d}", d, layers, d // 32, 3 * d, 256, 256) for d, layers in ((64, 2), (128, 4), (256, 6))]
+    shapes = [
+        Shape(f"d{d}", d, layers, d // 32, 3 * d, 256, 256) for d, layers in ((64, 2), (128, 4), (256, 6))
+    ]
     cost = ladder_convention("exact", shapes)
     n = size_at_ratio(cost, 1e15, 20.0)
     np.testing.assert_allclose(float(cost(n, 20 * n)), 1e15, rtol=1e-9)
