@@ -1,8 +1,8 @@
 """Writes wandb_export.csv, the table that notebook 04 begins with: runs as somebody's tracker exports them.
 
-The losses are drawn from a known law, Besiroglu et al.'s constants of Chinchilla's form, with 0.4 % of scatter, so that the
-notebook can end with the truth. What goes wrong in real tables is in it: a run that crashed, one that was exported twice,
-one whose learning rate was too high. Run it in this folder: python make_export.py
+The losses are drawn from a known law, Besiroglu et al.'s constants of Chinchilla's form, with 0.4 % of scatter, so that
+the notebook can end with the truth. What goes wrong in real tables is in it: a run that crashed, one that was exported
+twice, one whose learning rate was too high. Run it in this folder: python make_export.py
 """
 
 from pathlib import Path

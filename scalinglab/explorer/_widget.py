@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 from matplotlib.axes import Axes
 
-from scalinglab import plots
 from scalinglab.analysis.convention import Convention
 from scalinglab.errors import InputError
 from scalinglab.explorer._explore import costs_of
 from scalinglab.explorer._question import RULES, Found, Question, ask
-from scalinglab.plots._axes import count, power_of_ten
-from scalinglab.plots._canvas import INK, ORANGE, marker_size
+from scalinglab.explorer._scene import Scene
 from scalinglab.shown import html_list, html_result, html_table
-from scalinglab.units import count_text
 
 if TYPE_CHECKING:
     from scalinglab.fitting import Fit
@@ -44,6 +41,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self._fits, self._more, self._level = fits, costs, level
         self._costs: dict[str, Convention] = {}
+        self._scenes: dict[tuple[str, str], Scene] = {}
         self.found: Found | None = None
         """What is shown; None where the fit has no such answer, which `words` then says."""
         lo, hi = math.log10(span[0]), math.log10(span[1])
@@ -85,8 +83,15 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         Raises InputError where the fit has no such answer.
         """
         asked = self.question
-        found = ask(self._fits[self.fit.value], asked, self._level)
-        return draw(self._fits[self.fit.value], asked, found, self._level)
+        return self._scene().show(asked, ask(self._fits[self.fit.value], asked, self._level))
+
+    def _scene(self) -> Scene:
+        """The figure of this fit and cost, drawn once: only its marks move."""
+        key = (self.fit.value, self.cost.value)
+        if key not in self._scenes:
+            fit, cost = self._fits[self.fit.value], self._costs[self.cost.value]
+            self._scenes[key] = Scene(fit, cost, float(10**self.flops.max), self._level)
+        return self._scenes[key]
 
     def _take_fit(self) -> None:
         self._costs = costs_of(self._fits[self.fit.value], self._more)
@@ -103,7 +108,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         try:
             self.found = ask(fit, asked, self._level)
             self.words.value = said(self.found)
-            self.picture.value = picture(draw(fit, asked, self.found, self._level), self.found)
+            self.picture.value = picture(self._scene().show(asked, self.found), self.found)
         except InputError as error:  # of this question: the next one may have an answer
             self.found = None
             self.words.value, self.picture.value = html_result(f"No answer: {error}."), ""
@@ -124,22 +129,6 @@ def said(found: Found) -> str:
         html_table(found.readable(), "The model at this budget", index=False),
         html_list("Notes", found.answer.notes),
     )
-
-
-def draw(fit: Fit, asked: Question, found: Found, level: float) -> Axes:
-    """The law's contours up to this budget, with the chosen model marked where it is not the compute-optimal one."""
-    ax = plots.contours(fit, flops=asked.flops, cost=asked.cost, interval=level)
-    if asked.rule != RULES[0]:
-        n, d = found.point
-        ax.plot(n, d, "D", color=ORANGE, mec=INK, ms=1.6 * marker_size(), zorder=7)
-        for axis, value in ((ax.xaxis, n), (ax.yaxis, d)):
-            lo, hi = axis.get_view_interval()
-            axis.set_view_interval(min(lo, value / 1.3), max(hi, value * 1.3), ignore=True)
-        title = f"diamond, {asked.rule}: N = {count(n)}, D = {count(d)}, {power_of_ten(asked.flops)} FLOPs"
-        if asked.rule == RULES[2]:
-            title = f"diamond, serving {count_text(asked.served)} tokens: N = {count(n)}, D = {count(d)}"
-        ax.figure.canvas.figure.suptitle(title, fontsize="small", x=0.02, ha="left")
-    return ax
 
 
 def picture(ax: Axes, found: Found) -> str:
