@@ -37,7 +37,7 @@ def text_table(frame: pd.DataFrame, index: bool = True) -> str:
     if not index and len(frame.columns) > 1:  # what goes below needs a name beside it too
         first = str(frame.columns[0])
         frame = frame.set_index(first).rename_axis(None)
-        frame.index = [f"{first} {name}".strip() for name in frame.index.astype(str)]
+        frame = frame.set_axis([f"{first} {name}".strip() for name in frame.index.astype(str)])
     return frame.to_string(
         line_width=WIDTH, max_colwidth=WIDTH - 20, float_format=lambda v: f"{v:.5g}", na_rep=""
     )

@@ -26,7 +26,7 @@ _WIDE = {"description_width": "13em"}
 _LAYOUT = {"width": "34em", "max_width": "100%"}
 
 
-class Explorer(widgets.VBox):  # type: ignore[misc]
+class Explorer(widgets.VBox):
     """A fit under sliders. Set `flops.value` and its like, or move them; `found` and `question` follow.
 
     fit, cost, rule, flops, tokens_per_param, served: the controls. words: table and notes. picture: the figure.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from scalinglab.fitting import Bootstrap
 
-_BINS = 40
+_BINS = 30
 _WIDE = 20.0  # a constant that spans more than this factor is drawn on a log axis
 _SHOWN = 0.005  # of the refits left out at either end, so that a few far ones do not squeeze the rest
 
@@ -71,7 +71,7 @@ def bootstrap(
                 panel.xaxis.set_minor_locator(LogTicks())
             else:
                 panel.locator_params(axis="x", nbins=4)
-            panel.xaxis.set_major_formatter(Written(number_text if wide else None))
+            panel.xaxis.set_major_formatter(Written(number_text if wide else lambda v: f"{v:.4g}"))
             panel.set_xlim(lo, hi)
             panel.set_ylim(0, 1.08 * share.max())
             panel.set_xlabel(name)

@@ -40,7 +40,8 @@ def answers(fit: sl.Fit, runs: pd.DataFrame) -> dict[str, Answer]:
         "crossings of a fit": sl.crossings(fit, **far),
         "batch_lr": settings,
         "iso_loss": sl.iso_loss(swept, resamples=20),
-        "plan": sl.plan(STUDY, hardware="h100", price=2.5),
+        "plan": sl.plan(STUDY),
+        "plan with a price": sl.plan(STUDY, hardware="h100", price=2.5),
         "next_runs": sl.next_runs(fit, 2e12, density=4, **far),
         "next_runs for a": sl.next_runs(fit, 2e12, "a", density=2, runs=1, **far),
         "paired": sl.paired(runs, runs.assign(loss=0.995 * runs["loss"]), resamples=50),
@@ -56,7 +57,7 @@ def answers(fit: sl.Fit, runs: pd.DataFrame) -> dict[str, Answer]:
         "crossing": sl.crossing(13e9, 34e9, 1e23),
         "equal_compute": on.against[0],
         "setting": settings.at(2e4, 2e6),
-        "simulate_next": sl.simulate_next(fit, 2e12, repeats=1, runs=1, resamples=20),
+        "simulate_next": sl.simulate_next(fit, 2e12, repeats=2, runs=1, resamples=20),
     }
 
 
