@@ -85,6 +85,9 @@ class Explorer(widgets.VBox):
         asked = self.question
         return self._scene().show(asked, ask(self._fits[self.fit.value], asked, self._level))
 
+    def _picture(self, asked: Question, found: Found) -> str:
+        return picture(self._scene().show(asked, found), found)
+
     def _scene(self) -> Scene:
         """The figure of this fit and cost, drawn once: only its marks move."""
         key = (self.fit.value, self.cost.value)
@@ -108,7 +111,7 @@ class Explorer(widgets.VBox):
         try:
             self.found = ask(fit, asked, self._level)
             self.words.value = said(self.found)
-            self.picture.value = picture(self._scene().show(asked, self.found), self.found)
+            self.picture.value = self._picture(asked, self.found)
         except InputError as error:  # of this question: the next one may have an answer
             self.found = None
             self.words.value, self.picture.value = html_result(f"No answer: {error}."), ""
