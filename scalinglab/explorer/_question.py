@@ -88,6 +88,8 @@ def ask(fit: Fit, question: Question, level: float = 0.9) -> Found:
 
 
 def _of_figures(answer: Any) -> Found:
+    if not (0 < answer.params.value < math.inf and 0 < answer.tokens.value < math.inf):
+        raise InputError("a term of the law has vanished in this fit, so no size is the best")
     return Found(answer, answer.params, answer.tokens, answer.ratio, answer.loss)
 
 
