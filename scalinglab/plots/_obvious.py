@@ -20,10 +20,15 @@ OF_FITS = tuple(sorted(name for name, kind in KINDS.items() if kind.takes == "fi
 
 def obvious(fit: Fit) -> str:
     """The figure that shows most of what this law says."""
-    from scalinglab.laws import DataConstrained
+    from scalinglab.laws import DataConstrained, PowerProduct
 
     variables = tuple(fit.law.variables)
-    if variables == ("params", "tokens") and fit.law.target == "loss":
+    # a product has no optimum between an edge and the other, so no line across its contours
+    if (
+        variables == ("params", "tokens")
+        and fit.law.target == "loss"
+        and not isinstance(fit.law, PowerProduct)
+    ):
         return "contours"
     if isinstance(fit.law, DataConstrained) and (fit.rows["tokens"] > fit.rows["unique_tokens"]).any():
         return "data_limited"
