@@ -79,8 +79,8 @@ class InferenceOptimum(Answer):
     extrapolation: float = 0.0
     """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
-    def table(self) -> pd.DataFrame:
-        frame = super().table()
+    def figures(self) -> pd.DataFrame:
+        frame = super().figures()
         frame.loc[list(_SPENT), "unit"] = self.unit
         return frame
 
