@@ -34,7 +34,8 @@ $(VENV)/.dev: $(VENV)/.train
 	touch $@
 
 $(VENV)/.lab: $(VENV)/.train
-	$(PIP) -e ".[train,notebook]"
+	@echo "Installing what the notebooks need ..."
+	$(PIP) -e ".[train,report,notebook]"
 	touch $@
 
 clean:

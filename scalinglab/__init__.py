@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scalinglab.analysis.next_simulation import simulate_next
     from scalinglab.analysis.paired import paired
     from scalinglab.analysis.plan import plan
+    from scalinglab.explorer import explore
     from scalinglab.fitting import (
         Bootstrap,
         Fit,
@@ -53,6 +54,7 @@ _FACE = {
     "crossings": "scalinglab.analysis:crossings",
     "envelope": "scalinglab.analysis:envelope",
     "equal_compute": "scalinglab.analysis:equal_compute",
+    "explore": "scalinglab.explorer:explore",
     "influence": "scalinglab.analysis:influence",
     "iso_loss": "scalinglab.analysis:iso_loss",
     "isoflop": "scalinglab.analysis:isoflop",
@@ -90,6 +92,7 @@ __all__ = [
     "crossings",
     "envelope",
     "equal_compute",
+    "explore",
     "fit",
     "fit_groups",
     "influence",

@@ -13,3 +13,12 @@ def need_training() -> None:
             f"training needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed; "
             'install the extra: pip install "scalinglab[train]"'
         )
+
+
+def need_widgets() -> None:
+    """Raises EnvironmentProblem where ipywidgets, which the explorer is made of, is not installed."""
+    if util.find_spec("ipywidgets") is None:
+        raise EnvironmentProblem(
+            "the explorer needs ipywidgets, which is not installed; install the extra: "
+            'pip install "scalinglab[notebook]"'
+        )

@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 
 from scalinglab.analysis.checks import check_level
+from scalinglab.analysis.column_units import unit_of
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
-from scalinglab.errors import callers_level
+from scalinglab.errors import InputError, callers_level
+from scalinglab.shown import html_list, html_result, html_small, html_table, text_table, wrapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from scalinglab.fitting import Bootstrap, Fit
 
 BEYOND = 1.0
@@ -31,16 +35,27 @@ def asked(unit: str) -> Any:
     return field(metadata={"unit": unit})
 
 
+@dataclass(frozen=True)
+class Behind:
+    """The fit that an answer was asked of, and the options that its figure is drawn with."""
+
+    fit: "Fit"
+    options: Mapping[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer(ABC):
-    """Base of the answers: small frozen objects that print, tabulate and go to JSON by themselves.
+    """Base of the answers: small frozen objects that print, tabulate, draw and go to JSON by themselves.
 
     A subclass declares its figures as `name: Estimate = asked(unit)`, says where its formula stands in `source`, and
     writes `headline`. One whose figures are many rows keeps them in a frame `rows`, an interval as columns
-    x, x_lo, x_hi.
+    x, x_lo, x_hi; `units` has those of columns whose names do not tell them. `figure` names the function of
+    `scalinglab.plots` that draws it: from the fit it was asked of, where it has one `behind` it, else from itself.
     """
 
     source: ClassVar[str] = ""
+    units: ClassVar[Mapping[str, str]] = {}
+    figure: ClassVar[str] = ""
 
     level: float = 0.9
     """Of every interval."""
@@ -48,6 +63,12 @@ class Answer(ABC):
     """Of every loss, where the rows behind the answer tell it."""
     notes: tuple[str, ...] = ()
     """What the answer rests on and what to beware of, a sentence each."""
+    behind: Behind | None = field(default=None, repr=False, compare=False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):  # or a dataclass would write one of its own
+            cls.__repr__ = Answer.__repr__  # type: ignore[method-assign]
 
     @abstractmethod
     def headline(self) -> str:
@@ -59,11 +80,39 @@ class Answer(ABC):
         said += [more] if more else []
         return f" ({'; '.join(said)})" if said else ""
 
+    # ---- as a table -----------------------------------------------------------------------------
+
     def table(self) -> pd.DataFrame:
-        """One row a figure: value, lo, hi, unit; or the answer's own rows."""
+        """What is to be read of the answer: one row a figure, or its own rows. `to_frame` has everything as numbers."""
         own = getattr(self, "rows", None)
-        if isinstance(own, pd.DataFrame):
-            return own
+        return own if isinstance(own, pd.DataFrame) else self.figures()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A tidy frame of its own: `rows` where the answer has them, else one row a figure as `figures` gives it.
+
+        attrs: `units` of every column of numbers, `level` of the intervals (x_lo, x_hi), `answer`, `source`.
+        """
+        own = getattr(self, "rows", None)
+        return self._described(own if isinstance(own, pd.DataFrame) else self.figures())
+
+    def _described(self, frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.copy()
+        numbers = [str(name) for name in frame.columns if frame[name].dtype.kind in "iuf"]
+        if "unit" in frame:  # a row a figure, each in its own
+            numbers = [name for name in numbers if name not in ("value", "lo", "hi")]
+        frame.attrs = {
+            "answer": type(self).__name__,
+            "units": {name: unit_of(name, self._units(), self.loss_unit) for name in numbers},
+            "level": self.level,
+            "source": self.source,
+        }
+        return frame
+
+    def _units(self) -> Mapping[str, str]:
+        return self.units
+
+    def figures(self) -> pd.DataFrame:
+        """One row a single figure of the answer, such as an exponent: index quantity; value, lo, hi, unit."""
         found = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -77,22 +126,51 @@ class Answer(ABC):
 
     def plain(self) -> dict[str, Any]:
         """Everything as plain values, for JSON."""
-        return {each.name: to_plain(getattr(self, each.name)) for each in fields(self)} | {
-            "source": self.source
-        }
+        said = [each.name for each in fields(self) if each.name != "behind"]
+        return {name: to_plain(getattr(self, name)) for name in said} | {"source": self.source}
+
+    # ---- as a figure ----------------------------------------------------------------------------
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """The figure that shows this answer, on `ax` or axes of its own; options go to the function that draws it.
+
+        Raises InputError for an answer without a figure.
+        """
+        from scalinglab import plots
+
+        name, given, chosen = self._drawn()
+        if not name:
+            raise InputError(f"an answer of the kind {type(self).__name__} has no figure of its own")
+        drawn: Axes = getattr(plots, name)(*given, ax=ax, **{**chosen, **options})
+        return drawn
+
+    def _drawn(self) -> tuple[str, tuple[Any, ...], Mapping[str, Any]]:
+        """The function of `scalinglab.plots`, what it is drawn from, and its options."""
+        if self.behind is None:
+            return self.figure, (self,), {}
+        return self.figure, (self.behind.fit,), self.behind.options
+
+    # ---- as text --------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        return "\n".join([self.headline(), *(f"  {note}" for note in self.notes)])
+        """The answer in a sentence, and its notes; in 80 columns."""
+        return "\n".join([wrapped(self.headline()), *(wrapped(note, "  ") for note in self.notes)])
+
+    def __repr__(self) -> str:
+        """The same with its table."""
+        shown = text_table(readable(known(self.table()), self.level), index=False)
+        notes = [wrapped(note, "  ") for note in self.notes]
+        return "\n".join([wrapped(self.headline()), shown, *notes])
 
     def _repr_html_(self) -> str:
-        import html
-
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return (
-            f"<p>{html.escape(self.headline())}</p>"
-            f"{readable(self.table(), self.level).to_html(index=False)}"
-            + (f"<ul>{notes}</ul>" if notes else "")
-            + (f"<p><small>{html.escape(self.source)}</small></p>" if self.source else "")
+        table = known(self.table())
+        caption = type(self).__name__
+        caption += f", {self.level:.0%} intervals in brackets" * any_interval(table)
+        return html_result(
+            self.headline(),
+            html_table(readable(table, self.level), caption, index=False),
+            html_list("Notes", self.notes),
+            html_small(f"Formula: {self.source}" if self.source else ""),
         )
 
 
@@ -205,6 +283,19 @@ def beyond_note(decades: float, beyond: float, what: str = "the answer") -> tupl
 
 
 # ---- reading --------------------------------------------------------------------------------------
+
+
+def known(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of single figures without those that are not known; any other as it is."""
+    if {"value", "lo", "hi", "unit"} <= set(table.columns) and table["value"].notna().any():
+        return table[table["value"].notna()]
+    return table
+
+
+def any_interval(table: pd.DataFrame) -> bool:
+    """Whether a table of many rows has an interval in some cell."""
+    return any(str(name).endswith("_lo") and table[name].notna().any() for name in table.columns)
+
 
 _COUNTED = ("parameters", "tokens", "bytes", "device-hours", "money")
 _HEADS = {"extrapolation": "decades out"}

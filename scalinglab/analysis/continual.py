@@ -5,6 +5,7 @@ beside a larger one at equal compute (`equal_compute`).
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,7 +16,7 @@ from scalinglab.analysis.answer import Answer, asked, carried, own_boot, to_plai
 from scalinglab.analysis.checks import positive
 from scalinglab.analysis.equal_compute import FACTOR, EqualCompute, equal_compute
 from scalinglab.analysis.estimate import Estimate, count_text
-from scalinglab.analysis.source import run_ends
+from scalinglab.analysis.source import Runs, run_ends
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Continual(Answer):
     """The curves L(C) of one size with the evidence between them, and larger models beside it."""
 
     source: ClassVar[str] = "MiniCPM, arXiv 2404.06395, section 4.4, and its blog, February 2024"
+    figure: ClassVar[str] = "continual"
 
     params: float
     rows: pd.DataFrame
@@ -95,6 +97,10 @@ class Continual(Answer):
         table.index.name = "quantity"
         return table
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row a figure: the floors, and those of each comparison. `rows` are the run ends they come from."""
+        return self._described(self.table())
+
     def plain(self) -> dict[str, Any]:
         own: dict[str, Any] = super().plain()
         curves = {fit.law.name: to_plain(fit) for fit in self.curves}
@@ -117,7 +123,7 @@ def _floors(answer: Continual) -> pd.DataFrame:
 
 
 def continual(
-    runs: "pd.DataFrame | Fit | Sequence[Fit]",
+    runs: "Runs | Fit | Sequence[Fit]",
     params: float | None = None,
     flops: str = "flops_6nd",
     *,
@@ -144,9 +150,10 @@ def continual(
         raise InputError(
             f"params is the size that is trained on, a positive number such as 1e9, not {params!r}"
         )
-    found = (
-        _fitted(runs, params, flops, level) if isinstance(runs, pd.DataFrame) else _given(runs, params, level)
-    )
+    if isinstance(runs, str | os.PathLike | pd.DataFrame):
+        found = _fitted(runs, params, flops, level)
+    else:
+        found = _given(runs, params, level)
     if against is None:
         return found
     others = against if isinstance(against, list | tuple) else [against]
@@ -167,7 +174,7 @@ def continual(
     return replace(found, against=beside, notes=tuple(dict.fromkeys(notes)))
 
 
-def _fitted(runs: pd.DataFrame, params: float | None, flops: str, level: float) -> Continual:
+def _fitted(runs: Runs, params: float | None, flops: str, level: float) -> Continual:
     from scalinglab import laws
     from scalinglab.fitting import Squared, compare, fit
 

@@ -5,7 +5,7 @@ side of the lowest, N_small < N_opt < N_large, and D_opt/N_opt lies between the 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -104,6 +104,10 @@ class Crossings(Answer):
     """The crossings of neighbouring sizes, each with both sides of D/N."""
 
     source: ClassVar[str] = _SOURCE
+    units: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("at_least", "middle", "at_most", "optimum"), "tokens/parameter"
+    )
+    figure: ClassVar[str] = "crossings"
 
     cost: str
     of: Literal["figures", "curves", "fit"]

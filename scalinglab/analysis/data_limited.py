@@ -9,7 +9,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import FAR, elasticities, optimal_params_tokens
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.answer import (
+    BEYOND,
+    Answer,
+    Behind,
+    asked,
+    beyond_note,
+    carried,
+    extrapolation,
+    own_boot,
+)
 from scalinglab.analysis.checks import fit_notes, positive_number
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
@@ -37,6 +46,7 @@ class DataLimited(Answer):
     """The optimum at a budget with U unique tokens, beside the one that unlimited data would allow."""
 
     source: ClassVar[str] = "Muennighoff et al. 2023, arXiv 2305.16264, eqs. 5 and 6"
+    figure: ClassVar[str] = "data_limited"
 
     flops: float
     cost: str
@@ -123,7 +133,10 @@ def data_limited(
     notes += beyond_note(far, beyond, "the data-limited optimum")
     return DataLimited(
         flops=budget, cost=counted_by.name, unique_tokens=unique, level=level, extrapolation=far,
-        loss_unit=loss_unit(fit.rows) or "", notes=notes, **found,
+        loss_unit=loss_unit(fit.rows) or "", notes=notes,
+        behind=Behind(fit, {"flops": budget, "unique_tokens": unique, "R_D": R_D, "R_N": R_N, "cost": counted_by,
+                            "interval": level, "boot": boot}),
+        **found,
     )  # fmt: skip
 
 

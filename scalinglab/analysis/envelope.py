@@ -28,6 +28,7 @@ class Envelope(ByBudget, Answer):
 
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv 2203.15556, section 3.1 (Approach 1)"
     budget_rows: ClassVar[str] = "points"
+    figure: ClassVar[str] = "envelope"
 
     cost: str
     schedule: str

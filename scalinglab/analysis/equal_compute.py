@@ -12,6 +12,7 @@ until k = factor^((α+β)/β²).
 
 import math
 import numbers
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -23,7 +24,7 @@ from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, own_b
 from scalinglab.analysis.checks import positive
 from scalinglab.analysis.equivalent import frontier_loss, frontier_size, frontier_tokens, read_rule
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
-from scalinglab.analysis.source import loss_unit, run_ends, same_unit
+from scalinglab.analysis.source import Runs, loss_unit, run_ends, same_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class EqualCompute(Answer):
 def equal_compute(
     curve: "Fit | None",
     params: float,
-    against: "Fit | pd.DataFrame | float",
+    against: "Fit | Runs | float",
     larger: float | None = None,
     *,
     tokens_per_param: float | Literal["optimal"] = 20.0,
@@ -253,7 +254,7 @@ class _Other:
 
 def _read(against: Any, params: float, larger: float | None) -> _Other:
     """What `against` is. Raises InputError where it does not tell the larger model's loss."""
-    if isinstance(against, pd.DataFrame):
+    if isinstance(against, str | os.PathLike | pd.DataFrame):
         return _read_rows(against, params, larger)
     if isinstance(against, numbers.Real) and not isinstance(against, bool):
         if not positive(against):
@@ -295,7 +296,7 @@ def _need_larger(larger: float | None, what: str) -> None:
         raise InputError(f"{what} does not say how large its model is: give larger=")
 
 
-def _read_rows(runs: pd.DataFrame, params: float, larger: float | None) -> _Other:
+def _read_rows(runs: Runs, params: float, larger: float | None) -> _Other:
     from scalinglab import laws
     from scalinglab.fitting import Squared, fit
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.answer import (
+    BEYOND,
+    Answer,
+    Behind,
+    asked,
+    beyond_note,
+    carried,
+    extrapolation,
+    own_boot,
+)
 from scalinglab.analysis.checks import fit_notes, positive_number
 from scalinglab.analysis.estimate import Estimate
 from scalinglab.analysis.source import loss_unit
@@ -29,6 +38,7 @@ class EquivalentSize(Answer):
     """The model on a frontier that reaches `loss`."""
 
     source: ClassVar[str] = "MiniCPM's blog, February 2024; frontier: Hoffmann et al. 2022, eq. 4"
+    figure: ClassVar[str] = "equivalent_size"
 
     loss: float
     frontier: str
@@ -125,6 +135,8 @@ def equivalent_size(
     return EquivalentSize(
         loss=value, frontier=name, level=level, unreachable=lost, extrapolation=far,
         loss_unit=loss_unit(fit.rows) or "",
+        behind=Behind(fit, {"loss": loss, "params": params, "tokens": tokens, "tokens_per_param": rule,
+                            "interval": level, "boot": boot}),
         notes=(*fit_notes(fit, boot), *beyond_note(asked_far, beyond, "the model asked about"),
                *beyond_note(far, beyond, "the equivalent model")), **found,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note
 from scalinglab.analysis.cell_regression import FEW, Draws, regression
 from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.analysis.source import Runs
 from scalinglab.analysis.sweep_cells import REACH, Cell, Sweep, near_best, read_sweep
 from scalinglab.errors import InputError
 
@@ -37,6 +38,7 @@ class BatchLr(Answer):
     """lr* = lr_c·N^lr_params·D^lr_tokens and batch* = batch_c·D^batch_tokens, batch in tokens."""
 
     source: ClassVar[str] = "Step Law: Li et al. 2025, arXiv 2503.04715; surface and edges: docs/answers.md"
+    figure: ClassVar[str] = "batch_lr"
 
     where: str
     """smooth, grid or near: how a cell's optimum was read."""
@@ -165,7 +167,7 @@ class Setting(Answer):
 
 
 def batch_lr(
-    runs: pd.DataFrame,
+    runs: Runs,
     where: Where = "smooth",
     *,
     params_in_batch: bool = False,

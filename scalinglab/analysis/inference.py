@@ -13,7 +13,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.answer import (
+    BEYOND,
+    Answer,
+    Behind,
+    asked,
+    beyond_note,
+    carried,
+    extrapolation,
+    own_boot,
+)
 from scalinglab.analysis.checks import fit_notes
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
@@ -42,6 +51,7 @@ class InferenceOptimum(Answer):
     """The model whose training and serving together cost least, beside the compute-optimal one of the same loss."""
 
     source: ClassVar[str] = "Sardana et al. 2024, arXiv 2401.00448, eq. 2"
+    figure: ClassVar[str] = "inference_optimum"
 
     served: float
     """D_inf: tokens served over the model's life, prompts and answers alike."""
@@ -69,8 +79,8 @@ class InferenceOptimum(Answer):
     extrapolation: float = 0.0
     """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
-    def table(self) -> pd.DataFrame:
-        frame = super().table()
+    def figures(self) -> pd.DataFrame:
+        frame = super().figures()
         frame.loc[list(_SPENT), "unit"] = self.unit
         return frame
 
@@ -153,7 +163,11 @@ def inference_optimum(
     notes = (*prices.notes, *fit_notes(fit, boot), *beyond_note(far, beyond, "the inference-aware optimum"))
     return InferenceOptimum(
         served=tokens_served, unit=prices.unit, cost=counted.name, level=level, unreachable=lost,
-        extrapolation=far, notes=notes, loss_unit=loss_unit(fit.rows) or "", **found,
+        extrapolation=far, notes=notes, loss_unit=loss_unit(fit.rows) or "",
+        behind=Behind(fit, {"served": tokens_served, **({"loss": found["loss"].value} if name == "budget" else
+                            {name: target}), "cost": counted, "train_on": train_on, "serve_on": serve_on, "unit": unit,
+                            "interval": level, "boot": boot}),
+        **found,
     )  # fmt: skip
 
 

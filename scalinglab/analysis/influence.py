@@ -7,7 +7,7 @@ together; what a row does to an answer is found by refitting without it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalinglab.analysis.answer import Answer, asked
+from scalinglab.analysis.answer import Answer, Behind, asked
 from scalinglab.analysis.convention import positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class Influence(Answer):
     source: ClassVar[str] = (
         "leverage: Cook & Weisberg 1982, Residuals and Influence in Regression, section 2.1"
     )
+    units: ClassVar[Mapping[str, str]] = {
+        "leverage": "1",
+        "residual": "ln(measured/fitted), or loss",
+        "without": "1",
+        "shift": "share",
+    }
 
     quantity: str
     """What the influence is on."""
@@ -45,6 +52,9 @@ class Influence(Answer):
     """The quantity with all rows; from its lowest to its highest with one left out."""
     left_out: str = "row"
     """What is left out at a time: a row, or the rows that share a value of this column."""
+
+    def _drawn(self) -> tuple[str, tuple[Any, ...], Mapping[str, Any]]:
+        return ("leverage", (self.behind.fit,), {"found": self}) if self.behind else super()._drawn()
 
     def headline(self) -> str:
         if not np.isfinite(self.value.value):
@@ -123,6 +133,8 @@ def influence(
         value=Estimate(here, *ends),
         left_out=by or "row",
         notes=tuple(notes),
+        loss_unit=loss_unit(fit.rows) or "",
+        behind=Behind(fit, {}),
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalinglab.analysis.answer import Answer, asked
 from scalinglab.analysis.estimate import Estimate, estimate
+from scalinglab.analysis.source import Runs
 from scalinglab.analysis.sweep_cells import SAME, Sweep, read_sweep
 from scalinglab.errors import InputError
 
@@ -39,6 +40,7 @@ class IsoLoss(Answer):
     """bs = k / L^p through the minima of lines of equal loss, batch in tokens."""
 
     source: ClassVar[str] = "MiniCPM, arXiv 2404.06395, section 3.2"
+    figure: ClassVar[str] = "iso_loss"
 
     k: Estimate = asked("bs = k / L^p, tokens")
     p: Estimate = asked("exponent of 1/L")
@@ -87,7 +89,7 @@ class IsoLoss(Answer):
 
 
 def iso_loss(
-    runs: pd.DataFrame,
+    runs: Runs,
     losses: ArrayLike | None = None,
     *,
     lr: float | None = None,

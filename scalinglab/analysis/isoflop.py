@@ -5,7 +5,7 @@ much a parabola through that law's own losses would miss its optimum: the bias o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,7 +20,7 @@ from scalinglab.analysis.isoflop_bias import fitted_law, law_beside, law_notes
 from scalinglab.analysis.isoflop_draws import drawn_losses
 from scalinglab.analysis.isoflop_groups import Points, distinct_sizes, own_cost, points_at_budgets
 from scalinglab.analysis.isoflop_minimum import FAR, Found, line, minimum_of
-from scalinglab.analysis.source import run_ends
+from scalinglab.analysis.source import Runs, run_ends
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class IsoFlop(ByBudget, Answer):
         "Hoffmann et al. 2022, arXiv 2203.15556, section 3.2; bias: Czech et al. 2026, arXiv 2603.22339; "
         "interpolated minimum: Porian et al. 2024, arXiv 2406.19146"
     )
+    units: ClassVar[Mapping[str, str]] = {"curvature": "loss per squared ln N", "bias_leading": "ln N"}
+    figure: ClassVar[str] = "isoflop"
 
     cost: str
     minimum: str
@@ -88,7 +90,7 @@ class IsoFlop(ByBudget, Answer):
 
 
 def isoflop(
-    runs: pd.DataFrame,
+    runs: Runs,
     budgets: float | Sequence[float] | None = None,
     *,
     column: str | None = None,

@@ -8,6 +8,7 @@ own least.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from scalinglab.analysis.answer import Answer, asked
 from scalinglab.analysis.checks import check_level
 from scalinglab.analysis.estimate import Estimate, number_text
 from scalinglab.analysis.lr_valley import Parabola, Valley, skew, valley
-from scalinglab.analysis.source import as_numbers
+from scalinglab.analysis.source import Runs, as_numbers, as_table
 from scalinglab.analysis.sweep_cells import REACH, one_value
 from scalinglab.errors import InputError
 
@@ -59,6 +60,15 @@ class LrTransfer(Answer):
         "the question: Yang et al. 2022, arXiv 2203.03466, and MiniCPM, arXiv 2404.06395, figure 3; "
         "intervals: Fieller 1954, and docs/answers.md"
     )
+    units: ClassVar[Mapping[str, str]] = {
+        "width": "channels",
+        "diverged": "runs",
+        "curvature": "loss per squared ln lr",
+        "lrs": "learning rates",
+        "off": "loss",
+        "point": "loss",
+    }
+    figure: ClassVar[str] = "lr_valleys"
 
     by: str
     """What the size is measured in: width or params."""
@@ -95,6 +105,9 @@ class LrTransfer(Answer):
     @property
     def _used(self) -> NDArray[np.bool_]:
         return (self.rows["edge"] == "").to_numpy()
+
+    def _drawn(self) -> tuple[str, tuple[Any, ...], Mapping[str, Any]]:
+        return self.figure, ({f"drift {self.drift}": self},), {}
 
     def plain(self) -> dict[str, Any]:
         """Everything but the runs."""
@@ -165,7 +178,7 @@ class LrTransfer(Answer):
 
 
 def lr_transfer(
-    runs: pd.DataFrame,
+    runs: Runs,
     by: Literal["width", "params"] = "width",
     *,
     reach: float = REACH,
@@ -189,6 +202,7 @@ def lr_transfer(
     Raises InputError for a missing column or a value that cannot be.
     """
     check_level(level)
+    runs = as_table(runs, "the sweep")
     if by not in ("width", "params"):
         raise InputError(f"sizes differ in width or params, not {by!r}")
     if not reach > 1:

@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scalinglab.analysis.allocation import optimal_params_tokens
-from scalinglab.analysis.answer import BEYOND, Answer, beyond_note, extrapolation, own_boot, to_plain
+from scalinglab.analysis.answer import BEYOND, Answer, Behind, beyond_note, extrapolation, own_boot, to_plain
 from scalinglab.analysis.candidate_runs import A_DECADE, Candidates, Mode, default_mode, find_candidates
 from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, estimate, number_text
 from scalinglab.analysis.run_design import Beliefs, choose
+from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,6 +88,16 @@ class NextRuns(Answer):
         if self.mode == "scratch":
             return shown.drop(columns="trunk")
         return shown.assign(trunk=[t if t in ("new", "same") else "old" for t in shown["trunk"]])
+
+    def _units(self) -> dict[str, str]:
+        width = "hi/lo" if self.positive else "hi − lo"
+        own = {} if self.positive or self.answer == "loss" else {self.answer: "1"}
+        return own | {"rank": "1", "width": width, "gain_per_flop": "ln width per FLOP"}
+
+    def _drawn(self) -> tuple[str, tuple[Any, ...], Mapping[str, Any]]:
+        return (
+            ("next_runs", (self.behind.fit, self), self.behind.options) if self.behind else super()._drawn()
+        )
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON, without the candidates."""
@@ -175,7 +186,8 @@ def next_runs(
     return NextRuns(
         answer=asked.name, about=asked.about, flops=asked.flops, budget=budget, cost=counted.name, mode=mode,
         now=now, after=after, spent=float(sheet["flops"].sum()), rows=sheet,
-        candidates=_map(beliefs, found), level=level,
+        candidates=_map(beliefs, found), level=level, loss_unit=loss_unit(fit.rows) or "",
+        behind=Behind(fit, {"cost": counted, "interval": level, "boot": boot}),
         notes=_notes(fit, draws, found, sheet, asked, answers, beyond, fixed),
     )  # fmt: skip
 

@@ -6,9 +6,9 @@ results, so they are compared in pairs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,12 @@ _STEPS = 3  # of the default grid, at most
 @dataclass(frozen=True, kw_only=True)
 class NextSimulation(Answer):
     """Ways to spend one budget, over many simulated ladders of a known truth."""
+
+    units: ClassVar[Mapping[str, str]] = {
+        "covered": "share of repeats",
+        "width_ratio": "×",
+        "error_ratio": "×",
+    }
 
     about: str
     budget: float
@@ -78,6 +84,10 @@ class NextSimulation(Answer):
         }
         shown = self.rows.assign(flops=(self.rows["flops"] / self.budget).round(2)).round(places)
         return shown.drop(columns=["covered", "error_90"]).rename(columns={"flops": "spent"})
+
+    def _units(self) -> Mapping[str, str]:
+        width, error = ("hi/lo", "|ln(found/true)|") if self.positive else ("hi − lo", "|found − true|")
+        return {**self.units, "width": width, "error": error, "error_90": error}
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON, without the single repeats."""

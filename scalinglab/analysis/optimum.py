@@ -12,6 +12,7 @@ from scalinglab.analysis.allocation import optimal_params_tokens
 from scalinglab.analysis.answer import (
     BEYOND,
     Answer,
+    Behind,
     ByBudget,
     asked,
     beyond_note,
@@ -36,6 +37,7 @@ class Optimum(Answer):
     """The compute-optimal model at one budget; every figure with its interval at `level`."""
 
     source: ClassVar[str] = "Hoffmann et al. 2022, arXiv 2203.15556, eq. 4; other costs: docs/answers.md"
+    figure: ClassVar[str] = "contours"
 
     flops: float
     cost: str
@@ -106,6 +108,7 @@ def _at(
         loss_unit=loss_unit(fit.rows) or "",
         extrapolation=far,
         notes=notes,
+        behind=Behind(fit, {"flops": flops, "cost": cost, "interval": level, "boot": boot}),
         **found,
     )
 
@@ -127,6 +130,7 @@ class Scaling(Answer):
     source: ClassVar[str] = (
         "Hoffmann et al. 2022, arXiv 2203.15556, eq. 4; MiniCPM, arXiv 2404.06395, section 4.5"
     )
+    figure: ClassVar[str] = "frontier"
 
     a: Estimate = asked("1")
     """N_opt ∝ C^a, a = β/(α+β) (Hoffmann et al. 2022)."""
@@ -153,7 +157,8 @@ def scaling(fit: "Fit", level: float = 0.9, boot: "Bootstrap | None" = None) -> 
     law: Any = fit.law
     boot = own_boot(fit, boot)
     found = carried(fit, boot, level, lambda constants: _scaling(law.standard(constants)))
-    return Scaling(**found, level=level, notes=fit_notes(fit, boot))
+    behind = Behind(fit, {"interval": level, "boot": boot})
+    return Scaling(**found, level=level, notes=fit_notes(fit, boot), behind=behind)
 
 
 def _scaling(c: Any) -> dict[str, Any]:
@@ -172,6 +177,7 @@ class Frontier(ByBudget, Answer):
     """The optimum at each of several budgets, and the exponents between the first and the last."""
 
     source: ClassVar[str] = Optimum.source
+    figure: ClassVar[str] = "frontier"
 
     cost: str
     rows: pd.DataFrame
@@ -248,5 +254,8 @@ def frontier(
         level=level,
         loss_unit=loss_unit(fit.rows) or "",
         notes=notes,
+        behind=Behind(
+            fit, {"flops": (budgets[0], budgets[-1]), "cost": counted, "interval": level, "boot": boot}
+        ),
         **slopes,
     )

@@ -9,7 +9,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from scalinglab.analysis.allocation import optimal_params_tokens
-from scalinglab.analysis.answer import BEYOND, Answer, asked, beyond_note, carried, extrapolation, own_boot
+from scalinglab.analysis.answer import (
+    BEYOND,
+    Answer,
+    Behind,
+    asked,
+    beyond_note,
+    carried,
+    extrapolation,
+    own_boot,
+)
 from scalinglab.analysis.checks import fit_notes
 from scalinglab.analysis.convention import Convention, Cost, convention, positive_budget
 from scalinglab.analysis.estimate import Estimate, count_text, number_text
@@ -38,6 +47,7 @@ class Overtraining(Answer):
         "from Hoffmann et al. 2022, arXiv 2203.15556, eqs. 2 and 4; the trade-off as in de Vries 2023, "
         '"Go smol or go home"'
     )
+    figure: ClassVar[str] = "overtraining"
 
     flops: float
     cost: str
@@ -139,6 +149,7 @@ def overtraining(
         level=level,
         loss_unit=loss_unit(fit.rows) or "",
         notes=notes,
+        behind=Behind(fit, {"flops": budget, "cost": counted, "interval": level, "boot": boot}),
         **best,
     )
 

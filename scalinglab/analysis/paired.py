@@ -32,6 +32,7 @@ class Paired(Answer):
         "difference: CR2 by trunk, Bell & McCaffrey 2002; multiplier: A's law, Hoffmann et al. 2022, "
         "arXiv 2203.15556, eqs. 2 and 4"
     )
+    figure: ClassVar[str] = "paired"
 
     difference: Estimate = asked("ln(loss B / loss A)")
     """Mean over the pairs."""

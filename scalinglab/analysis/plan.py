@@ -11,7 +11,7 @@ the trunk is O(mC), and of the m² only the share f is left, so that the saving 
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -40,6 +40,8 @@ class Plan(Answer):
         "WSD ladder: Hu et al. 2024 (MiniCPM), arXiv 2404.06395, section 4; FLOPs: 6·N·D (Kaplan et al. 2020), "
         "attention by Chowdhery et al. 2022, appendix B"
     )
+    units: ClassVar[Mapping[str, str]] = {"trunks": "runs", "horizons": "runs", "saved": "×"}
+    figure: ClassVar[str] = "ladder_cost"
 
     title: str
     counted: Literal["6ND", "exact"]

@@ -1,5 +1,6 @@
 """From a path or a table to what answers are asked of: the run ends of one eval set, checked, or a fit."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +54,23 @@ def one_eval_set(
     return taken, chosen, notes
 
 
+Runs = pd.DataFrame | str | os.PathLike[str]
+"""How a function takes a run table: a DataFrame as it is, or a path for `read_runs`."""
+
+
+def as_table(runs: Any, name: str = "the table") -> pd.DataFrame:
+    """A DataFrame as it is; a path, of a table or a study folder, read. Raises InputError for anything else."""
+    if isinstance(runs, str | os.PathLike):
+        return read_runs(runs)
+    if not isinstance(runs, pd.DataFrame):
+        raise InputError(
+            f"{name} has to be a DataFrame, the path of a table or a study folder, not {type(runs).__name__}"
+        )
+    return runs
+
+
 def run_ends(
-    runs: pd.DataFrame,
+    runs: Runs,
     needs: Sequence[str] = ("params", "tokens", "loss"),
     *,
     also: Sequence[str] = (),
@@ -62,7 +78,7 @@ def run_ends(
     one_set: bool = True,
     name: str = "the table",
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The decayed rows of a run table, checked, and what was left out, in sentences.
+    """The decayed rows of a run table (a DataFrame, or its path), checked, and what was left out, in sentences.
 
     needs: columns that every row must hold a positive, finite number in; they are float64 afterwards. also: columns
         that have to be there, whose values the caller judges.
@@ -70,10 +86,7 @@ def run_ends(
     one_set: refuse several eval sets, and losses in several units. name: what messages call the table.
     The index and all other columns stay as they are. Raises InputError naming the column, and the row where it is one.
     """
-    if not isinstance(runs, pd.DataFrame):
-        raise InputError(
-            f"{name} has to be a DataFrame (read one with scalinglab.read_runs), not {type(runs).__name__}"
-        )
+    runs = as_table(runs, name)
     for column in (*needs, *also):
         if column not in runs:
             raise InputError(

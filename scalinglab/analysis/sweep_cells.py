@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalinglab.analysis.source import as_numbers, refuse_row, run_ends
+from scalinglab.analysis.source import Runs, as_numbers, refuse_row, run_ends
 from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
@@ -119,7 +119,7 @@ class Sweep:
         return float(np.sqrt(total / freedom)) if freedom else float("nan")
 
 
-def read_sweep(runs: pd.DataFrame, diverged: float | None = None, reach: float = REACH) -> Sweep:
+def read_sweep(runs: Runs, diverged: float | None = None, reach: float = REACH) -> Sweep:
     """The cells of a run table with lr and batch_tokens.
 
     diverged: runs whose loss is above this, or is no finite number, are left out; they still say how far the grid

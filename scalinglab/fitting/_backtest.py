@@ -1,5 +1,6 @@
 """Back-testing: fit the smaller runs, predict the largest, and see whether the intervals hold."""
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -9,9 +10,10 @@ import pandas as pd
 from scalinglab.errors import InputError
 from scalinglab.fitting._constraints import read_constraints
 from scalinglab.fitting._fit import Fit, fit
-from scalinglab.fitting._rows import take_rows
+from scalinglab.fitting._rows import as_table, take_rows
 from scalinglab.fitting._status import FitWarning
 from scalinglab.laws._law import Array, Law
+from scalinglab.shown import html_list, html_result, html_table, text_table, wrapped
 
 if TYPE_CHECKING:
     from scalinglab.fitting._bootstrap import Bootstrap
@@ -64,18 +66,45 @@ class Backtest:
             name="backtest",
         )
 
-    def _repr_html_(self) -> str:
+    def to_frame(self) -> pd.DataFrame:
+        """`table`, a held-out row each, as a copy; attrs: law, split, boundary, level."""
+        frame = self.table.copy()
+        frame.attrs = {
+            "law": self.fit.law.name, "split": self.split, "boundary": self.boundary, "level": self.level,
+        }  # fmt: skip
+        return frame
+
+    def headline(self) -> str:
+        """The outcome in a sentence."""
         s = self.summary()
         return (
-            f"<p>{s['fitted']:.0f} rows fitted, {s['held_out']:.0f} held out by {self.split}: mean log error "
+            f"{s['fitted']:.0f} rows fitted, {s['held_out']:.0f} held out by {self.split}: mean log error "
             f"{s['mean_error']:+.4f}, RMS {s['rms_error']:.4f}, {s['coverage']:.0%} inside their "
-            f"{self.level:.0%} interval.</p>{self.table.to_html(float_format=lambda v: f'{v:.5g}')}"
+            f"{self.level:.0%} interval"
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                wrapped(self.headline()),
+                text_table(self.table),
+                *(wrapped(str(warning), "  ") for warning in self.warnings),
+            ]
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_result(
+            self.headline(),
+            html_list("Warnings", map(str, self.warnings)),
+            html_table(self.table, f"Held-out rows, with {self.level:.0%} intervals of a new run"),
         )
 
 
 def backtest(
     law: Law,
-    runs: pd.DataFrame,
+    runs: "pd.DataFrame | str | os.PathLike[str]",
     split: Split = "compute",
     frac: float = 0.1,
     *,
@@ -90,8 +119,8 @@ def backtest(
 ) -> Backtest:
     """Fit all but the largest `frac` of the rows and predict those.
 
-    split: what "largest" means: compute (N·D, or the table's flops), params or tokens. Rows as large as the
-    smallest held-out one are held out with it, so that a size is never on both sides.
+    runs: as `fit` takes them. split: what "largest" means: compute (N·D, or the table's flops), params or tokens. Rows
+    as large as the smallest held-out one are held out with it, so that a size is never on both sides.
     level, resamples, by, seed: of the interval for a new run; see `Fit.bootstrap`. how: to `fit` (loss,
     constraints). Raises InputError where a side is left with too few rows.
     """
@@ -102,7 +131,7 @@ def backtest(
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     free = len(read_constraints(law, how.get("constraints")).free(law))
-    taken = take_rows(law, runs, eval_set, weights, free)
+    taken = take_rows(law, as_table(runs), eval_set, weights, free)
     rows = taken.table.assign(weight=taken.w)
     size = _size(rows, split)
     boundary = float(np.sort(size)[-max(1, round(frac * len(size)))])

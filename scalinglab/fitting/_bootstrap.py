@@ -12,11 +12,15 @@ import numpy as np
 import pandas as pd
 
 from scalinglab.errors import InputError
+from scalinglab.fitting._frames import constants_frame
 from scalinglab.fitting._noise import Noise, plain_sd, split_noise
 from scalinglab.fitting._status import FitWarning
-from scalinglab.laws._law import Array
+from scalinglab.laws._law import Array, Law
+from scalinglab.shown import html_list, html_result, html_table, text_table, wrapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from scalinglab.fitting._fit import Fit
 
 METHODS = ("rows", "clusters", "parametric")
@@ -31,7 +35,7 @@ class Bootstrap:
     """The constants of n refits, and how they were drawn.
 
     constants: one row a resample, one column a constant. objective (n,): of each refit. noise: the deviations
-    drawn (parametric) or seen (otherwise). sizes (n,): fewest distinct values of a variable in each resample.
+    drawn (parametric) or seen (otherwise). law, full: whose constants they are, and those of all rows.
     """
 
     constants: pd.DataFrame = field(repr=False)
@@ -41,7 +45,47 @@ class Bootstrap:
     seed: int
     noise: Noise
     on: str
+    law: Law = field(repr=False)
+    full: dict[str, float] = field(repr=False)
     warnings: tuple[FitWarning, ...] = ()
+
+    def __str__(self) -> str:
+        """How it was drawn, each constant with its interval, the warnings."""
+        return "\n".join(
+            [
+                wrapped(self._headline()),
+                text_table(self.to_frame().drop(columns=["unit", "meaning"])),
+                *(wrapped(str(warning), "  ") for warning in self.warnings),
+            ]
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_result(
+            self._headline(),
+            html_list("Warnings", map(str, self.warnings)),
+            html_table(self.to_frame(), "Constants of all rows, with 90% intervals of the refits"),
+        )
+
+    def _headline(self) -> str:
+        by = f" by {self.by}" if self.by else ""
+        return (
+            f"{len(self.constants)} refits of {self.law.name}, {self.method}{by}: deviation {self.noise.row:.2g} a "
+            f"row, {self.noise.trunk:.2g} a {self.by or 'cluster'} ({self.noise.source})"
+        )
+
+    def to_frame(self, level: float = 0.9) -> pd.DataFrame:
+        """One row a constant, as `Fit.to_frame` has it; attrs also method, by, resamples."""
+        table = constants_frame(self.law, self.full, self, level)
+        table.attrs |= {"method": self.method, "by": self.by, "resamples": len(self.constants)}
+        return table
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """Where the refits put each constant: `scalinglab.plots.bootstrap` of this one."""
+        from scalinglab import plots
+
+        return plots.bootstrap(self, ax=ax, **options)
 
     @property
     def stderr(self) -> pd.Series:
@@ -198,8 +242,9 @@ def bootstrap(
         )
     constants = pd.DataFrame(np.concatenate(ends), columns=list(law.constant_names))
     return Bootstrap(
-        constants, np.concatenate(objectives), method, by, seed, noise, fit.loss.on, tuple(notes)
-    )
+        constants, np.concatenate(objectives), method, by, seed, noise, fit.loss.on, law, dict(fit.constants),
+        tuple(notes),
+    )  # fmt: skip
 
 
 def default_method(x: Array, cluster: Any) -> str:

@@ -1,5 +1,6 @@
 """The result of a fit: a value with a status, from which everything else is asked."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +13,20 @@ from scalinglab.errors import InputError
 from scalinglab.fitting._constraints import Constraints, read_constraints
 from scalinglab.fitting._delta import delta_warnings
 from scalinglab.fitting._flat import flat_directions, flat_warnings
+from scalinglab.fitting._frames import constants_frame
 from scalinglab.fitting._loss import Huber, Loss
 from scalinglab.fitting._model import build_model
 from scalinglab.fitting._noise import plain_sd
 from scalinglab.fitting._problem import Problem
-from scalinglab.fitting._rows import take_rows
+from scalinglab.fitting._rows import as_table, take_rows
 from scalinglab.fitting._search import Optimum, find_optimum
 from scalinglab.fitting._status import FitWarning, Status
 from scalinglab.laws._law import Array, Law
+from scalinglab.shown import html_list, html_result, html_small, html_table, text_table, wrapped
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from scalinglab.fitting._bootstrap import Bootstrap
     from scalinglab.fitting._profile import Profile
 
@@ -62,17 +67,33 @@ class Fit:
     noise: float = np.nan
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    # ---- reading --------------------------------------------------------------------------------
+
     def __str__(self) -> str:
         """The law, how the fit ended, its constants with intervals where a bootstrap is kept, the warnings."""
         shown = self.summary().drop(columns=["unit", "meaning"])
-        said = [f"{warning.code}: {warning.sentence}; {warning.mend}" for warning in self.warnings]
         return "\n".join(
             [
-                f"{self.law.name}: {self.law.formula}",
-                f"{len(self.rows)} rows, {self.status.value}: {self.status.reason}",
-                shown.to_string(float_format=lambda v: f"{v:.5g}"),
-                *said,
+                wrapped(f"{self.law.name}: {self.law.formula}"),
+                wrapped(f"{len(self.rows)} rows, {self.status.value}: {self.status.reason}"),
+                text_table(shown),
+                *(wrapped(str(warning), "  ") for warning in self.warnings),
             ]
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table = self.summary()
+        caption = "Constants" + ", with their 90% intervals" * ("lo" in table)
+        loss = f"{self.loss.name} on the {'log of the loss' if self.loss.on == 'log' else 'loss'}"
+        more = f"{loss}, objective {self.objective:.6g}, {self.starts} starts agree" if len(self.rows) else ""
+        return html_result(
+            f"{self.law.name}, {self.law.formula}: {len(self.rows)} rows, {self.status.value}: "
+            f"{self.status.reason}.",
+            html_list("Warnings", map(str, self.warnings)),
+            html_table(table, caption),
+            html_small(more),
         )
 
     # ---- asking ---------------------------------------------------------------------------------
@@ -124,31 +145,24 @@ class Fit:
             initial=0.0,
         )
 
-    def summary(self) -> pd.DataFrame:
-        """One row a constant: value, unit, meaning; stderr and a 90 % interval where a bootstrap is kept."""
-        table = pd.DataFrame(
-            {
-                "value": [self.constants[c.name] for c in self.law.constants],
-                "unit": [c.unit for c in self.law.constants],
-                "meaning": [c.meaning for c in self.law.constants],
-            },
-            index=pd.Index(self.law.constant_names, name="constant"),
-        )
-        boot = self._kept.get("boot")
-        if boot is not None:
-            interval = boot.interval(0.9)
-            table.insert(1, "stderr", boot.stderr)
-            table.insert(2, "lo", interval["lo"])
-            table.insert(3, "hi", interval["hi"])
+    def to_frame(self, level: float = 0.9) -> pd.DataFrame:
+        """One row a constant: value, stderr, lo, hi (NaN without a bootstrap), unit, meaning.
+
+        attrs: law, level, status, warnings (a sentence each), loss_unit ("" where the rows do not tell it).
+        """
+        table = constants_frame(self.law, self.constants, self._kept.get("boot"), level)
+        units = self.rows["loss_unit"].dropna().unique() if "loss_unit" in self.rows else []
+        table.attrs |= {
+            "status": self.status.value,
+            "warnings": [str(warning) for warning in self.warnings],
+            "loss_unit": str(units[0]) if len(units) else "",
+        }
         return table
 
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<li><b>{w.code}</b>: {w.sentence}; {w.mend}</li>" for w in self.warnings)
+    def summary(self) -> pd.DataFrame:
+        """`to_frame` at a level of 0.9, without stderr and interval where no bootstrap is kept."""
         return (
-            f"<p><b>{self.law.name}</b> {self.law.formula} — {self.status.value}: {self.status.reason}. "
-            f"{len(self.rows)} rows, objective {self.objective:.6g}, {self.starts} starts agree.</p>"
-            f"{self.summary().to_html(float_format=lambda v: f'{v:.6g}')}"
-            + (f"<ul>{notes}</ul>" if notes else "")
+            self.to_frame() if "boot" in self._kept else self.to_frame().drop(columns=["stderr", "lo", "hi"])
         )
 
     # ---- uncertainty ----------------------------------------------------------------------------
@@ -243,6 +257,19 @@ class Fit:
 
         return to_lmfit(self)
 
+    # ---- drawing --------------------------------------------------------------------------------
+
+    def plot(self, kind: str | None = None, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """The obvious figure of this law, or the one named, on `ax` or axes of its own.
+
+        kind: a function of `scalinglab.plots` that draws a fit; by default "contours" of a law in params and tokens,
+            "data_limited" where unique tokens come in, "curve" of a law in one variable, "measured" of any other.
+        options: to that function. Raises InputError for an unknown kind, or one that this law does not have.
+        """
+        from scalinglab.plots._obvious import plot_fit
+
+        return plot_fit(self, kind, ax, **options)
+
     # ---- what the analysis room answers ----------------------------------------------------------
 
     def optimum(self, *args: Any, **kwargs: Any) -> Any:
@@ -323,7 +350,7 @@ class Fit:
 
 def fit(
     law: Law,
-    runs: pd.DataFrame,
+    runs: "pd.DataFrame | str | os.PathLike[str]",
     loss: Loss | None = None,
     eval_set: str | None = None,
     weights: Any = None,
@@ -331,7 +358,8 @@ def fit(
 ) -> Fit:
     """Fit a law to a run table: the global optimum of the loss summed over rows, or a status that says why not.
 
-    runs: a DataFrame with the law's variables and target ("params", "tokens", "loss") as columns.
+    runs: a DataFrame with the law's variables and target ("params", "tokens", "loss") as columns; or what `read_runs`
+        takes, a table's path or a study folder.
     loss: Huber(1e-3) on log loss by default. eval_set: which one to take, where the table holds several.
     weights: a column's name, or one number a row; a column "weight" is taken by itself.
     constraints: lmfit Parameters, or a mapping such as {"E": 1.69, "alpha": (0.1, 1), "beta": "alpha"}: held,
@@ -344,7 +372,7 @@ def fit(
     if not isinstance(loss, Loss):
         raise InputError(f"a loss is a value such as scalinglab.Huber(1e-3), not {loss!r}")
     held = read_constraints(law, constraints)
-    rows = take_rows(law, runs, eval_set, weights, len(held.free(law)))
+    rows = take_rows(law, as_table(runs), eval_set, weights, len(held.free(law)))
     problem = Problem(build_model(law, rows.x, held), rows.y, rows.w, loss)
     best = find_optimum(problem)
     model, t = problem.model, best.t

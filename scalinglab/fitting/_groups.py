@@ -1,5 +1,6 @@
 """Several fits at once, and one fit against another."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,17 @@ import pandas as pd
 from scalinglab.errors import InputError
 from scalinglab.fitting._fit import Fit, fit
 from scalinglab.fitting._problem import Problem
+from scalinglab.fitting._rows import as_table
 from scalinglab.fitting._search import guesses
 from scalinglab.laws._law import Array, Law
+from scalinglab.shown import html_result, html_table, text_table, wrapped
 
 
-def fit_groups(law: Law, runs: pd.DataFrame, by: str = "eval_set", **how: Any) -> dict[Any, Fit]:
-    """One fit for each value of a column: {value: fit}. `how` goes to `fit`."""
+def fit_groups(
+    law: Law, runs: "pd.DataFrame | str | os.PathLike[str]", by: str = "eval_set", **how: Any
+) -> dict[Any, Fit]:
+    """One fit for each value of a column: {value: fit}. runs and `how` as `fit` takes them."""
+    runs = as_table(runs)
     if by not in runs.columns:
         raise InputError(f"the table has no column {by!r} to group by")
     return {value: fit(law, group, **how) for value, group in runs.groupby(by, sort=False)}
@@ -34,8 +40,20 @@ class Comparison:
     best: str
     evidence: str
 
+    def to_frame(self) -> pd.DataFrame:
+        """`table`, a fit each, as a copy; attrs: best, evidence."""
+        frame = self.table.copy()
+        frame.attrs = {"best": self.best, "evidence": self.evidence}
+        return frame
+
+    def __str__(self) -> str:
+        return "\n".join([wrapped(f"{self.best}: {self.evidence}"), text_table(self.table)])
+
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
-        return f"<p>{self.evidence}</p>{self.table.to_html(float_format=lambda v: f'{v:.5g}')}"
+        caption = "Lower is better: AICc, and the error of rows left out (loo)"
+        return html_result(f"{self.best}: {self.evidence}", html_table(self.table, caption))
 
 
 def compare(fits: Sequence[Fit]) -> Comparison:

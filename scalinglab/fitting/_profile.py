@@ -54,6 +54,12 @@ class Profile:
     open_hi: bool
     curve: pd.DataFrame = field(repr=False)
 
+    def to_frame(self) -> pd.DataFrame:
+        """`curve` as a copy; attrs: name, value, lo, hi, level."""
+        frame = self.curve.copy()
+        frame.attrs = {name: getattr(self, name) for name in ("name", "value", "lo", "hi", "level")}
+        return frame
+
     def __str__(self) -> str:
         lo, hi = ("open" if o else f"{v:.4g}" for o, v in ((self.open_lo, self.lo), (self.open_hi, self.hi)))
         return f"{self.name} = {self.value:.4g} [{lo}, {hi}] ({self.level:.0%} profile)"

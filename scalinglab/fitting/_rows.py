@@ -1,6 +1,7 @@
 """From a table to the arrays of one fit, and the checks that a fit itself needs."""
 
 import difflib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +26,24 @@ class Rows:
     warnings: tuple[FitWarning, ...]
 
 
+def as_table(runs: Any) -> pd.DataFrame:
+    """A DataFrame as it is; a path as `scalinglab.read_runs` reads it. Raises InputError for anything else."""
+    if isinstance(runs, str | os.PathLike):
+        from scalinglab.records import read_runs  # which knows no fit: the way back is not taken
+
+        return read_runs(runs)
+    if not isinstance(runs, pd.DataFrame):
+        raise InputError(
+            f"a fit takes a DataFrame, the path of a table or a study folder, not {type(runs).__name__}"
+        )
+    return runs
+
+
 def take_rows(law: Law, runs: pd.DataFrame, eval_set: str | None, weights: Any, free: int) -> Rows:
     """Check and take what `law` needs from `runs`. `free` is the number of constants to be fitted.
 
     Raises InputError naming the column and row that cannot be used.
     """
-    if not isinstance(runs, pd.DataFrame):
-        raise InputError(
-            f"a fit takes a DataFrame (read one with scalinglab.read_runs), not {type(runs).__name__}"
-        )
     where = f"{runs.attrs['source']}: " if "source" in runs.attrs else ""
     for column in (*law.variables, law.target):
         if column not in runs.columns:

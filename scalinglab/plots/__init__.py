@@ -12,11 +12,13 @@ from scalinglab.plots._kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from scalinglab.plots._batch_lr import batch_lr, batch_lr_valley
+    from scalinglab.plots._bootstrap import bootstrap
     from scalinglab.plots._canvas import save, style
     from scalinglab.plots._continual import continual
     from scalinglab.plots._contours import contours
     from scalinglab.plots._coordinates import coordinate_check
     from scalinglab.plots._crossings import crossings
+    from scalinglab.plots._curve import curve, measured
     from scalinglab.plots._data_limited import data_limited
     from scalinglab.plots._envelope import envelope
     from scalinglab.plots._equivalent import equivalent_size
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
 _HOME = {
     "batch_lr": "_batch_lr",
     "batch_lr_valley": "_batch_lr",
+    "bootstrap": "_bootstrap",
     "continual": "_continual",
     "contours": "_contours",
     "coordinate_check": "_coordinates",
     "crossings": "_crossings",
+    "curve": "_curve",
     "envelope": "_envelope",
     "equivalent_size": "_equivalent",
     "frontier": "_frontier",
@@ -59,6 +63,7 @@ _HOME = {
     "leverage": "_leverage",
     "lr_drift": "_lr_valleys",
     "lr_valleys": "_lr_valleys",
+    "measured": "_curve",
     "profile": "_profile",
     "next_runs": "_next_runs",
     "read_curves": "_training",
@@ -76,10 +81,12 @@ __all__ = [
     "Kind",
     "batch_lr",
     "batch_lr_valley",
+    "bootstrap",
     "continual",
     "contours",
     "coordinate_check",
     "crossings",
+    "curve",
     "data_limited",
     "envelope",
     "equivalent_size",
@@ -94,6 +101,7 @@ __all__ = [
     "loss_vs_tokens",
     "lr_drift",
     "lr_valleys",
+    "measured",
     "next_runs",
     "overtraining",
     "paired",

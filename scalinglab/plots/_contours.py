@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from scalinglab.analysis import Optimum
     from scalinglab.analysis.convention import Cost
+    from scalinglab.analysis.source import Runs
     from scalinglab.fitting import Bootstrap, Fit
 
 _LEVELS = 8
@@ -25,7 +26,7 @@ _LEVELS = 8
 
 def contours(
     fit: Fit,
-    runs: pd.DataFrame | None = None,
+    runs: Runs | None = None,
     *,
     boot: Bootstrap | None = None,
     flops: float | None = None,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from scalinglab.analysis.source import Runs, as_table
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import (
     FLOPS,
@@ -34,7 +35,7 @@ _SAME_SIZE = 0.02  # N read off a figure scatters by about a hundredth
 
 def loss_vs_tokens(
     fit: Fit,
-    runs: pd.DataFrame | None = None,
+    runs: Runs | None = None,
     *,
     boot: Bootstrap | None = None,
     interval: float = 0.9,
@@ -77,7 +78,7 @@ def loss_vs_tokens(
     return ax
 
 
-def residuals(fit: Fit, runs: pd.DataFrame | None = None, *, ax: Axes | None = None) -> Axes:
+def residuals(fit: Fit, runs: Runs | None = None, *, ax: Axes | None = None) -> Axes:
     """What the fit leaves over, ln(L / L̂) in percent, against compute: a trend here is something it misses.
 
     runs: by default the rows fitted. The grey band is ±1 standard deviation of the fit's residuals.
@@ -113,13 +114,13 @@ def residuals(fit: Fit, runs: pd.DataFrame | None = None, *, ax: Axes | None = N
 # Pieces that the other figures share -----------------------------------------------------------------------
 
 
-def runs_of(fit: Fit, runs: pd.DataFrame | None) -> pd.DataFrame:
+def runs_of(fit: Fit, runs: Runs | None) -> pd.DataFrame:
     """The rows to draw: those given, else those fitted. Raises InputError where they cannot be drawn."""
     if tuple(fit.law.variables) != ("params", "tokens"):
         raise InputError(
             f"{fit.law.name} is a law in {', '.join(fit.law.variables)}, not in params and tokens."
         )
-    rows = fit.rows if runs is None else runs
+    rows = fit.rows if runs is None else as_table(runs, "runs")
     if rows.empty:
         raise InputError("there is no run to draw: this fit's constants were given, so pass runs=.")
     for column in ("params", "tokens", "loss"):

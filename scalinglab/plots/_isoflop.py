@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from scalinglab.analysis.source import Runs, as_table
 from scalinglab.plots._axes import (
     PARAMS,
     count,
@@ -27,7 +28,7 @@ _GRID = 80
 
 
 def isoflop(
-    found: IsoFlop | pd.DataFrame, runs: pd.DataFrame | None = None, *, ax: Axes | None = None, **options: Any
+    found: IsoFlop | Runs, runs: pd.DataFrame | None = None, *, ax: Axes | None = None, **options: Any
 ) -> Axes:
     """Loss against N, one colour a budget: points, parabolas, and both optima of each budget.
 
@@ -38,9 +39,10 @@ def isoflop(
     """
     from scalinglab import analysis
 
-    if isinstance(found, pd.DataFrame):
+    if not isinstance(found, analysis.IsoFlop):
+        found = as_table(found)
         runs = found if runs is None else runs
-    answer: IsoFlop = analysis.isoflop(found, **options) if isinstance(found, pd.DataFrame) else found
+    answer = analysis.isoflop(found, **options) if not isinstance(found, analysis.IsoFlop) else found
     with canvas(ax, height=1.15) as ax:
         colour = SizeColours(answer.flops)
         lowest, highest = answer.points["loss"].min(), answer.points["loss"].max()
@@ -71,14 +73,14 @@ def isoflop(
     return ax
 
 
-def isoflop_optima(found: IsoFlop | pd.DataFrame, *, ax: Axes | None = None, **options: Any) -> Axes:
+def isoflop_optima(found: IsoFlop | Runs, *, ax: Axes | None = None, **options: Any) -> Axes:
     """N_opt against C: the vertices with intervals, the power law through them with its band, the law's optima.
 
     found and options as in `isoflop`. A hollow vertex is left out of the power law.
     """
     from scalinglab import analysis
 
-    answer: IsoFlop = analysis.isoflop(found, **options) if isinstance(found, pd.DataFrame) else found
+    answer = found if isinstance(found, analysis.IsoFlop) else analysis.isoflop(found, **options)
     rows = answer.rows
     with canvas(ax) as ax:
         ends = float(rows["flops"].min()) / 2, float(rows["flops"].max()) * 2

@@ -54,6 +54,12 @@ def _of_fit(
     return function(_fit(source, eval_set), **options)
 
 
+def _of_boot(
+    function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
+) -> Axes:
+    return function(_fit(source, eval_set).boot(), **options)
+
+
 def _of_smallest(
     function: Callable[..., Axes], source: str | Path, eval_set: str | None = None, **options: Any
 ) -> Axes:
@@ -278,6 +284,9 @@ KINDS: dict[str, Kind] = {
             "rows over N and D, those that a review found something about marked",
             "_of_review",
         ),
+        Kind("curve", "fit", "a law in one variable: the curve with its band, and the runs", "_of_fit"),
+        Kind("measured", "fit", "measured against fitted loss, a point a run", "_of_fit"),
+        Kind("bootstrap", "fit", "where the refits of the bootstrap put each constant", "_of_boot"),
         Kind("residuals", "fit", "what the fit leaves over, against compute", "_of_fit"),
         Kind(
             "leverage", "fit", "residuals against leverage, and what each run does to the optimum", "_of_fit"

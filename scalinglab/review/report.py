@@ -4,13 +4,17 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from scalinglab.records.files import write_atomic
 from scalinglab.review.finding import SEVERITIES, Finding, Severity, listed
+from scalinglab.shown import wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _SHOWN = 12  # rows listed on a console
@@ -59,6 +63,18 @@ class Report:
             columns=columns,
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """`table`, a finding each; attrs: table, rows, checks."""
+        frame = self.table()
+        frame.attrs = {"table": self.table_name, "rows": self.n_rows, "checks": list(self.checks)}
+        return frame
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Axes":
+        """The rows over N and D, those with a finding marked: `scalinglab.plots.review` of this report."""
+        from scalinglab import plots
+
+        return plots.review(self, ax=ax, **options)
+
     def plain(self) -> dict[str, Any]:
         """As plain values, for JSON; NaN where a number is not known."""
         return {
@@ -94,11 +110,13 @@ class Report:
     # ---- reading --------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        lines = [self.headline()]
+        lines = [wrapped(self.headline())]
         for f in self.findings:
-            lines += [f"{f.severity} {f.code}: {f.says}.", f"  {f.meaning}", f"  → {f.mend}"]
-            lines += [f"  {_where(f)}"] if f.rows else []
+            lines += [wrapped(f"{f.severity} {f.code}: {f.says}."), wrapped(f.meaning, "  ")]
+            lines += [wrapped(f"→ {f.mend}", "  ")] + ([wrapped(_where(f), "  ")] if f.rows else [])
         return "\n".join(lines)
+
+    __repr__ = __str__
 
     def __rich__(self) -> Any:
         from rich.console import Group
