@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scalinglab.analysis.answer import Answer, asked
 from scalinglab.analysis.estimate import Estimate, estimate
-from scalinglab.analysis.source import Runs
+from scalinglab.analysis.source import Runs, as_table
 from scalinglab.analysis.sweep_cells import SAME, Sweep, read_sweep
 from scalinglab.errors import InputError
 
@@ -114,6 +114,7 @@ def iso_loss(
     """
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
+    runs = as_table(runs, "the sweep")
     sweep = read_sweep(runs, diverged)
     rows, notes = sweep.rows, list(sweep.notes)
     if lr is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,7 +38,8 @@ class Scene:
         assert key is not None
         names = [text.get_text() for text in key.get_texts()]
         own = names.index(str(self._star.get_label()))
-        self._said, self._sign = key.get_texts()[own], key.legend_handles[own]
+        self._said = key.get_texts()[own]
+        self._sign: Any = key.legend_handles[own]
         (self._diamond,) = ax.plot([], [], "D", color=ORANGE, mec=INK, ms=1.6 * marker_size(), zorder=7)
         self._view = ax.get_xlim(), ax.get_ylim()
         figure = root_figure(ax)

@@ -151,7 +151,7 @@ class Fit:
         attrs: law, level, status, warnings (a sentence each), loss_unit ("" where the rows do not tell it).
         """
         table = constants_frame(self.law, self.constants, self._kept.get("boot"), level)
-        units = self.rows["loss_unit"].dropna().unique() if "loss_unit" in self.rows else []
+        units: Any = self.rows["loss_unit"].dropna().unique() if "loss_unit" in self.rows else []
         table.attrs |= {
             "status": self.status.value,
             "warnings": [str(warning) for warning in self.warnings],

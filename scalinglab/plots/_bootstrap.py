@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpec, GridSpecBase
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _BINS = 30
 _WIDE = 20.0  # a constant that spans more than this factor is drawn on a log axis
+_PANEL = 1.5  # inches that a panel's numbers need
 _SHOWN = 0.005  # of the refits left out at either end, so that a few far ones do not squeeze the rest
 
 
@@ -40,7 +42,7 @@ def bootstrap(
     if not names:
         raise InputError("no constant differs between the refits, so there is nothing to draw")
     ends = boot.interval(interval)
-    columns = min(len(names), 3)
+    columns = min(len(names), max(1, int(_width(ax) / _PANEL)))
     rows = -(-len(names) // columns)
     with canvas(ax, height=0.35 + 0.5 * rows) as ax:
         panels = _panels(ax, rows, columns, len(names))
@@ -70,7 +72,7 @@ def bootstrap(
                 panel.xaxis.set_major_locator(LogTicks())
                 panel.xaxis.set_minor_locator(LogTicks())
             else:
-                panel.locator_params(axis="x", nbins=4)
+                panel.locator_params(axis="x", nbins=3)
             panel.xaxis.set_major_formatter(Written(number_text if wide else lambda v: f"{v:.4g}"))
             panel.set_xlim(lo, hi)
             panel.set_ylim(0, 1.08 * share.max())
@@ -81,6 +83,14 @@ def bootstrap(
             panel.set_ylabel("share of refits (%)")
         key_above(ax)
     return ax
+
+
+def _width(ax: Axes | None) -> float:
+    """Inches there are for all panels."""
+    if ax is None:
+        return float(rcParams["figure.figsize"][0])
+    figure: Any = ax.get_figure()
+    return float(ax.get_position().width * figure.get_figwidth())
 
 
 def _panels(ax: Axes, rows: int, columns: int, count: int) -> list[Axes]:

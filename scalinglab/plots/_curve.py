@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +54,8 @@ def curve(
         over = float(x.min() / room), float(x.max() * room)
     grid = np.geomspace(*over, 200)
     known = len(fit.rows) > 0 or boot is not None
-    found = fit.predict(interval=interval if known else None, boot=boot, **{name: grid})
+    at: dict[str, Any] = {name: grid}
+    found = fit.predict(interval=interval if known else None, boot=boot, **at)
     seen = (x.min(), x.max()) if len(x) else over
     inside = (grid >= seen[0]) & (grid <= seen[1])
     drawn = [found[target].to_numpy(), rows[target].to_numpy(dtype=float)]

@@ -373,7 +373,6 @@ def test_whatever_takes_a_table_takes_its_path_too(runs: pd.DataFrame, tmp_path:
         "isoflop": lambda t: sl.isoflop(t, resamples=20).to_frame(),
         "continual": lambda t: sl.continual(t, against=path if t is path else runs, larger=9e4).to_frame(),
         "paired": lambda t: sl.paired(t, runs, resamples=20).to_frame(),
-        "crossings": lambda t: sl.crossings(t).to_frame(),
         "check": lambda t: sl.check(t).to_frame()[["code", "number"]],
         "contours": lambda t: pd.DataFrame(
             next(c.get_offsets() for c in plots.contours(fit, t).collections if len(c.get_offsets()) > 1)
