@@ -65,6 +65,19 @@ def optimal_params_tokens(
     return least_on_line(loss, lambda n: cost.tokens_at(n, flops), size, domain)
 
 
+def optimal_at_each(
+    law: Any, constants: Any, budgets: Array, cost: Convention, **fixed: float
+) -> tuple[Array, Array]:
+    """`optimal_params_tokens` at several budgets: (N, D), each (budgets,), or (k, budgets) for a stack of k."""
+    if cost is SIX_ND and hasattr(law, "standard") and len(law.variables) == 2 and not fixed:
+        n, d = law.optimal(constants, budgets)  # the closed form takes all of them at once
+        return n, d
+    size = np.broadcast_shapes(*(np.shape(v) for v in law.ordered_constants(constants)))
+    found = [optimal_params_tokens(law, constants, float(each), cost, **fixed) for each in budgets]
+    n, d = (np.stack([np.broadcast_to(v, size) for v in some], axis=-1) for some in zip(*found, strict=True))
+    return n, d
+
+
 def _chinchilla(c: Any, flops: float, cost: Convention) -> tuple[Array, Array]:
     """By the condition above, in logs; c: E, A, alpha, B, beta."""
     size = np.broadcast_shapes(*(np.shape(v) for v in c))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scalinglab.analysis.checks import check_level
 from scalinglab.analysis.column_units import unit_of
@@ -258,16 +259,20 @@ def extrapolation(fit: "Fit", params: Any, tokens: Any, **fixed: float) -> float
 
     fixed: further variables of the law, as they were asked for.
     """
+    return float(extrapolations(fit, params, tokens, **fixed).max(initial=0.0))
+
+
+def extrapolations(fit: "Fit", params: Any, tokens: Any, **fixed: float) -> NDArray[np.float64]:
+    """Of each point (n,), the decades of N, D or N·D beyond the fitted rows; 0 inside or without rows."""
     if not fit.domain:
-        return 0.0
+        return np.zeros(np.broadcast(params, tokens).size)
     with np.errstate(all="ignore"):
         extra: dict[str, Any] = {
             v: fit.domain[v][1] for v in fit.law.variables if v not in ("params", "tokens")
         }
         asked_at = {"params": params, "tokens": tokens} | extra | fixed
         given = {v: asked_at[v] for v in fit.law.variables}
-        far = fit.predict(**given)["extrapolation"].to_numpy()
-    return float(np.nan_to_num(far, nan=0.0).max(initial=0.0))
+        return np.nan_to_num(fit.predict(**given)["extrapolation"].to_numpy(), nan=0.0)
 
 
 def beyond_note(decades: float, beyond: float, what: str = "the answer") -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from scalinglab.analysis.allocation import optimal_params_tokens
+from scalinglab.analysis.allocation import optimal_at_each, optimal_params_tokens
 from scalinglab.analysis.answer import (
     BEYOND,
     Answer,
@@ -18,11 +18,12 @@ from scalinglab.analysis.answer import (
     beyond_note,
     carried,
     extrapolation,
+    extrapolations,
     own_boot,
 )
-from scalinglab.analysis.checks import fit_notes
+from scalinglab.analysis.checks import check_level, fit_notes
 from scalinglab.analysis.convention import SIX_ND, Convention, Cost, convention, positive_budget
-from scalinglab.analysis.estimate import Estimate
+from scalinglab.analysis.estimate import Estimate, estimate
 from scalinglab.analysis.source import loss_unit
 from scalinglab.errors import InputError
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from scalinglab.fitting import Bootstrap, Fit
 
 _FIGURES = ("params", "tokens", "ratio", "loss")
+_PART = 64  # budgets asked together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,18 +81,12 @@ def optimum(
     N·D outside the fitted rows. Raises InputError for a budget that is not positive, or a law without params and
     tokens.
     """
-    return _at(
-        fit, positive_budget(flops), convention(cost, fit.rows), level, own_boot(fit, boot), beyond, fixed
-    )
-
-
-def _at(
-    fit: "Fit", flops: float, cost: Convention, level: float, boot: Any, beyond: float | None, fixed: Any
-) -> Optimum:
+    flops, counted = positive_budget(flops), convention(cost, fit.rows)
+    boot = own_boot(fit, boot)
     law = fit.law
 
     def ask(constants: Any) -> dict[str, Any]:
-        n, d = optimal_params_tokens(law, constants, flops, cost, **fixed)
+        n, d = optimal_params_tokens(law, constants, flops, counted, **fixed)
         given = {"params": n, "tokens": d, **fixed}
         loss = law.value(law.ordered_constants(constants), [given[v] for v in law.variables])
         return {"params": n, "tokens": d, "ratio": d / n, "loss": loss}
@@ -98,12 +94,10 @@ def _at(
     found = carried(fit, boot, level, ask)
     n, d = found["params"].value, found["tokens"].value
     far = extrapolation(fit, n, d, **fixed)
-    notes: tuple[str, ...] = ()
-    if beyond is not None:
-        notes = (*fit_notes(fit, boot), *vanished_note(n, d), *beyond_note(far, beyond, "the optimum"))
+    notes = (*fit_notes(fit, boot), *vanished_note(n, d), *beyond_note(far, beyond, "the optimum"))
     return Optimum(
         flops=flops,
-        cost=cost.name,
+        cost=counted.name,
         level=level,
         loss_unit=loss_unit(fit.rows) or "",
         extrapolation=far,
@@ -214,16 +208,11 @@ def frontier(
     budgets = sorted(positive_budget(each) for each in np.atleast_1d(np.asarray(flops, dtype=object)))
     if not budgets:
         raise InputError("a frontier needs at least one budget in FLOPs")
+    check_level(level)
     counted, boot = convention(cost, fit.rows), own_boot(fit, boot)
     law: Any = fit.law
-    rows = []
-    for budget in budgets:
-        best = _at(fit, budget, counted, level, boot, None, fixed)
-        row = {"flops": budget}
-        for key in _FIGURES:
-            found: Estimate = getattr(best, key)
-            row |= {key: found.value, f"{key}_lo": found.lo, f"{key}_hi": found.hi}
-        rows.append(row | {"extrapolation": best.extrapolation})
+    parts = [np.array(budgets[i : i + _PART]) for i in range(0, len(budgets), _PART)]
+    frame = pd.concat([_rows(fit, part, counted, level, boot, fixed) for part in parts], ignore_index=True)
     slopes: dict[str, Any] = {"a": Estimate(math.nan), "b": Estimate(math.nan)}
     if budgets[-1] > budgets[0]:
         span = math.log(budgets[-1] / budgets[0])
@@ -238,7 +227,6 @@ def frontier(
             return {"a": np.log(n1 / n0) / span, "b": np.log(d1 / d0) / span}
 
         slopes = carried(fit, boot, level, grown)
-    frame = pd.DataFrame(rows)
     far = frame["extrapolation"].max()
     last = frame.iloc[-1]
     notes = (
@@ -259,3 +247,28 @@ def frontier(
         ),
         **slopes,
     )
+
+
+def _rows(
+    fit: "Fit", budgets: NDArray[np.float64], cost: Convention, level: float, boot: Any, fixed: Any
+) -> pd.DataFrame:
+    """A row a budget: flops, the figures with their intervals, extrapolation."""
+    law = fit.law
+
+    def ask(constants: Any) -> dict[str, NDArray[np.float64]]:
+        n, d = optimal_at_each(law, constants, budgets, cost, **fixed)
+        given = {"params": n, "tokens": d, **fixed}
+        loss = law.value(law.ordered_constants(constants, 1), [given[v] for v in law.variables])
+        return {"params": n, "tokens": d, "ratio": d / n, "loss": np.broadcast_to(loss, n.shape)}
+
+    with np.errstate(all="ignore"):  # a draw in which a term has vanished
+        values, draws = ask(fit.constants), None if boot is None else ask(boot.constants)
+    out: dict[str, Any] = {"flops": budgets}
+    for key in _FIGURES:
+        found = [
+            estimate(float(value), None if draws is None else draws[key][:, j], level)
+            for j, value in enumerate(values[key])
+        ]
+        out |= {key: values[key], f"{key}_lo": [e.lo for e in found], f"{key}_hi": [e.hi for e in found]}
+    out["extrapolation"] = extrapolations(fit, values["params"], values["tokens"], **fixed)
+    return pd.DataFrame(out)

@@ -1,5 +1,6 @@
 """`scalinglab report`: what a table or a study says, on one page."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def report(
         str | None,
         typer.Option("--loss", help="As in fit; default the loss of the study's own fit, else huber:1e-3."),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=10, help="Resamples behind the intervals.")] = 2000,
+    bootstrap: Annotated[int, typer.Option(min=10, help="Resamples behind the intervals.")] = 1000,
     by: By = None,
     level: Annotated[float, typer.Option(help="Of every interval.")] = 0.9,
     title: Annotated[str | None, typer.Option(help="What the report is called.")] = None,
@@ -62,7 +63,7 @@ def report(
     with steps("Fitting") as progress:
         made = reporting.report(
             table, laws=asked, eval_set=eval_set, loss=None if loss is None else read_loss(loss), by=by,
-            resamples=bootstrap, level=level, title=title, progress=progress,
+            resamples=bootstrap, level=level, title=title, workers=os.cpu_count() or 1, progress=progress,
         )  # fmt: skip
     written = [made.write(path) for path in paths]
     if as_json:

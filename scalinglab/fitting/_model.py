@@ -189,7 +189,8 @@ class PowerSumModel:
 
 
 class GeneralModel:
-    """Any law, under any constraints: derivatives by complex step, positive constants as their logarithms.
+    """Any law, under any constraints: positive constants as their logarithms, derivatives by the law's own closed form
+    where it has one and no constant is tied, else by complex step.
 
     Where the law can change units each variable is counted in its geometric mean, unless a constraint names a
     constant that would change with them.
@@ -232,6 +233,8 @@ class GeneralModel:
         unit_free = self._unit_free()
         self.watched = [i for i in self.search if lower[i] >= 0 and self.names[i] in unit_free]
         self.watched += [] if self.floor is None or lower[self.floor] < 0 else [self.floor]
+        self.closed = type(law).gradient is not Law.gradient and not constraints.tied
+        self.place_in_law = [law.constant_names.index(name) for name in self.names]
 
     def _floor(self, free: tuple[Constant, ...]) -> int | None:
         """The linear constant that adds the same to every row, if there is one."""
@@ -275,19 +278,26 @@ class GeneralModel:
         out.n = len(out.x[0])
         return out
 
-    def _value(self, t: list[Any]) -> Any:
+    def _constants(self, t: list[Any]) -> list[Any]:
         c = [np.exp(v) if log else v for v, log in zip(t, self.logs, strict=True)]
-        return self.law.value(
-            self.constraints.expand(self.law, dict(zip(self.names, c, strict=True))), self.x
-        )
+        return self.constraints.expand(self.law, dict(zip(self.names, c, strict=True)))
+
+    def _value(self, t: list[Any]) -> Any:
+        return self.law.value(self._constants(t), self.x)
 
     def evaluate(self, t: Array, J: Array | None = None) -> tuple[Array, Array]:
         columns = [t[:, i, None] for i in range(self.p)]
         shape = len(t), self.n
         J = np.empty((len(t), self.p, self.n)) if J is None else J
         with np.errstate(all="ignore"):
-            L = np.broadcast_to(self._value(columns), shape)
+            c = self._constants(columns)
+            L = np.broadcast_to(self.law.value(c, self.x), shape)
+            own = self.law.gradient(c, self.x) if self.closed else []
             for i in range(self.p):
+                if own:
+                    k = self.place_in_law[i]
+                    J[:, i] = own[k] * c[k] if self.logs[i] else own[k]
+                    continue
                 moved: list[Any] = list(columns)
                 if self.law.analytic:
                     moved[i] = columns[i] + 1e-100j

@@ -115,6 +115,23 @@ class BrokenPowerLaw(Law):
         bend = width * change * _softplus(z / width)
         return E + A * np.exp(-alpha * np.log(x[0]) - bend)
 
+    def gradient(self, c: Sequence[Any], x: Sequence[Any]) -> list[Any]:
+        _, A, alpha, change, x_break, width = c
+        log_x = np.log(x[0])
+        u = (log_x - np.log(x_break)) / width
+        soft, small = _softplus(u), np.exp(-np.abs(u))
+        passed = np.where(u > 0, 1.0, small) / (1 + small)  # d soft / d u
+        term = np.exp(-alpha * log_x - width * change * soft)
+        above = A * term
+        return [
+            np.ones_like(above),
+            term,
+            -above * log_x,
+            -above * width * soft,
+            above * change * passed / x_break,
+            -above * change * (soft - u * passed),
+        ]
+
     def rescale(self, c: Sequence[Any], units: Sequence[Any]) -> list[Any]:
         E, A, alpha, change, x_break, width = c
         return [E, A * units[0] ** -alpha, alpha, change, x_break / units[0], width]

@@ -49,6 +49,33 @@ class DataConstrained(Law):
         U_N = _lesser(power(alpha * A / (beta * B) * power(U_D, beta), 1 / alpha), N)
         return _saturating(N, U_N, R_N), _saturating(D, U_D, R_D)
 
+    def gradient(self, c: Sequence[Any], x: Sequence[Any]) -> list[Any]:
+        _, A, alpha, B, beta, R_D, R_N = c
+        N, D, unique = x
+        U_D = np.minimum(D, unique)
+        log_best = (np.log(alpha * A) - np.log(beta * B) + beta * np.log(U_D)) / alpha
+        below = log_best < np.log(N)  # else U_N is N itself, which no constant moves
+        U_N = np.where(below, np.exp(np.where(below, log_best, 0.0)), N)
+        N_, N_by_unique, N_by_star = _saturating_slopes(N, U_N, R_N)
+        D_, _, D_by_star = _saturating_slopes(D, U_D, R_D)
+        log_n, log_d = np.log(N_), np.log(D_)
+        size, data = np.exp(-alpha * log_n), np.exp(-beta * log_d)
+        by_n, by_d = -alpha * A * size / N_, -beta * B * data / D_
+        by_log_best = by_n * N_by_unique * U_N / alpha
+
+        def through(slope: Any) -> Any:  # of alpha·log_best
+            return np.where(below, by_log_best * slope, 0.0)
+
+        return [
+            np.ones_like(by_n),
+            size + through(1 / A),
+            -A * size * log_n + through(1 / alpha - log_best),
+            data - through(1 / B),
+            -B * data * log_d + through(np.log(U_D) - 1 / beta),
+            by_d * D_by_star,
+            by_n * N_by_star,
+        ]
+
     def effective(
         self, constants: Constants, params: ArrayLike, tokens: ArrayLike, unique_tokens: ArrayLike
     ) -> tuple[Array, Array]:
@@ -68,3 +95,15 @@ def _lesser(a: Any, b: Any) -> Any:
 
 def _saturating(total: Any, unique: Any, star: Any) -> Any:
     return unique + unique * star * (1 - np.exp(-(total / unique - 1) / star))
+
+
+def _saturating_slopes(total: Any, unique: Any, star: Any) -> tuple[Any, Any, Any]:
+    """`_saturating`, and its derivatives by `unique` and by `star`."""
+    repeats = total / unique - 1
+    fresh = np.exp(-repeats / star)
+    gain = 1 - fresh
+    return (
+        unique + unique * star * gain,
+        1 + star * gain - fresh * total / unique,
+        unique * (gain - fresh * repeats / star),
+    )

@@ -6,9 +6,11 @@ currentColor and the marks in colours that stand out on white and on black.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scalinglab.plots._fits import nearest_sizes
 from scalinglab.reporting.views import View, coarse
@@ -24,9 +26,10 @@ _COUNT = "replace(format(datum.value, '.3~s'), 'G', 'B')"
 FRONT = ("params", "tokens", "ratio", "loss", "reach")
 
 
-def specs(loss_label: str) -> dict[str, Spec]:
-    """Name -> figure, without its data."""
-    return {"fit": _fit(loss_label), "frontier": _frontier(), "residuals": _residuals()}
+def specs(loss_label: str, params: pd.Series) -> dict[str, Spec]:
+    """Name -> figure, without its data; params: of the runs, to name some sizes beside their colours."""
+    sizes = rounded(nearest_sizes(params))
+    return {"fit": _fit(loss_label, sizes), "frontier": _frontier(sizes), "residuals": _residuals(sizes)}
 
 
 def _axis(title: str | None, kind: str, of: str) -> Spec:
@@ -44,6 +47,7 @@ def _axis(title: str | None, kind: str, of: str) -> Spec:
         "title": title,
         "labelExpr": f"{round_} ? {label} : ''",
         "labelOverlap": "greedy",
+        "labelSeparation": 6,
         "gridOpacity": grid,
         "tickOpacity": {"condition": {"test": round_, "value": 1}, "value": 0.4},
     }
@@ -59,17 +63,19 @@ def _y(field: str, title: str | None, kind: str) -> Spec:
     return {"field": field, "type": "quantitative", "scale": scale, "axis": _axis(title, kind, "y")}
 
 
-def _colour() -> Spec:
+def _colour(told: Sequence[Any] = ()) -> Spec:
+    """The colour of a size. Those `told` stand in a legend, for which points alone ask: lines make symbols of it."""
     legend: Spec = {
         "title": "N (parameters)",
         "type": "gradient",
         "labelExpr": _COUNT,
+        "values": list(told),
+        "labelOverlap": "greedy",
         "orient": "top",
         "gradientLength": 220,
-        "titleOrient": "left",
-        "tickCount": 4,
     }
-    return {"field": "N", "type": "quantitative", "scale": {"type": "log", "range": RAMP}, "legend": legend}
+    scale: Spec = {"type": "log", "range": RAMP}
+    return {"field": "N", "type": "quantitative", "scale": scale, "legend": legend if told else None}
 
 
 _CHOSEN = {"test": "datum.id === chosen", "value": 3}
@@ -83,7 +89,7 @@ _TOOLTIP = [
 ]
 
 
-def _runs(x: Spec, y: Spec) -> Spec:
+def _runs(x: Spec, y: Spec, sizes: Sequence[Any]) -> Spec:
     """The runs as points; the chosen one ringed and crossed out."""
     return {
         "data": {"name": "runs"},
@@ -97,7 +103,7 @@ def _runs(x: Spec, y: Spec) -> Spec:
         "encoding": {
             "x": x,
             "y": y,
-            "color": _colour(),
+            "color": _colour(sizes),
             "tooltip": _TOOLTIP,
             "shape": {"condition": {**_CHOSEN, "value": "cross"}, "value": "circle"},
             "size": {"condition": {**_CHOSEN, "value": 190}, "value": 62},
@@ -122,11 +128,12 @@ def _chart(layers: list[Spec], description: str, height: int) -> Spec:
         "background": "transparent",
         "params": [{"name": "chosen", "value": -1}],
         "layer": layers,
+        "resolve": {"legend": {"color": "independent"}},
         "config": {"axis": axis, "legend": legend, "view": {"stroke": None}, "font": "system-ui, sans-serif"},
     }
 
 
-def _fit(loss_label: str) -> Spec:
+def _fit(loss_label: str, sizes: Sequence[Any]) -> Spec:
     x, y = _x("D", "training tokens D", "count"), _y("loss", loss_label, "number")
     line: Spec = {
         "data": {"name": "curves"},
@@ -136,14 +143,14 @@ def _fit(loss_label: str) -> Spec:
     band["encoding"] = {"y": {**y, "field": "lo"}, "y2": {"field": "hi"}}
     curve: Spec = {"mark": {"type": "line", "strokeWidth": 2, "tooltip": False}, "encoding": {"y": y}}
     return _chart(
-        [{**line, "layer": [band, curve]}, _runs(x, y)],
+        [{**line, "layer": [band, curve]}, _runs(x, y, sizes)],
         "Loss against training tokens: a point a run, coloured by model size, and the fitted curve of each size with "
         "its interval. The run table below has the same numbers.",
-        340,
+        360,
     )
 
 
-def _frontier() -> Spec:
+def _frontier(sizes: Sequence[Any]) -> Spec:
     x = _x("C", "compute C = 6·N·D (FLOPs)", "flops")
     y = _y("y", None, "count")
     front: Spec = {"data": {"name": "front"}, "encoding": {"x": x}}
@@ -179,14 +186,14 @@ def _frontier() -> Spec:
         ],
     }
     return _chart(
-        [{**front, "layer": [band, inside, beyond]}, out, _runs(x, y), asked],
+        [{**front, "layer": [band, inside, beyond]}, out, _runs(x, y, sizes), asked],
         "The compute-optimal choice against compute, with its interval: solid where runs lie, dashed beyond them. "
         "Points are the runs. The table of budgets below has the same numbers.",
-        320,
+        340,
     )
 
 
-def _residuals() -> Spec:
+def _residuals(sizes: Sequence[Any]) -> Spec:
     x = _x("C", "compute C = 6·N·D (FLOPs)", "flops")
     y: Spec = {
         "field": "left",
@@ -197,9 +204,9 @@ def _residuals() -> Spec:
     zero: Spec = {"data": {"values": [{"left": 0}]}, "mark": {"type": "rule", "color": "currentColor"}}
     zero["encoding"] = {"y": {"field": "left", "type": "quantitative"}}
     return _chart(
-        [zero, _runs(x, y)],
+        [zero, _runs(x, y, sizes)],
         "What the fit leaves over of each run, in percent, against compute: a trend is something the law misses.",
-        220,
+        250,
     )
 
 

@@ -34,7 +34,9 @@ def page(report: Report, runtime: str) -> str:
         "budgets": charts.budgets(first),
         "start": charts.number(first.now.flops),
         "devices": {name: each.peak for name, each in HARDWARE.items()},
-        "specs": charts.specs(f"loss ({unit})" if unit else "loss (unit not given)"),
+        "specs": charts.specs(
+            f"loss ({unit})" if unit else "loss (unit not given)", first.fit.rows["params"]
+        ),
         "views": [charts.payload(view) for view in report.views],
     }
     devices = "".join(

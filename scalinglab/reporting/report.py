@@ -3,7 +3,9 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +115,10 @@ def report(
     eval_set: str | None = None,
     loss: Loss | None = None,
     by: str | None = None,
-    resamples: int = 2000,
+    resamples: int = 1000,
     level: float = 0.9,
     title: str | None = None,
+    workers: int = 1,
     progress: Callable[[str, int, int], None] = lambda *step: None,
 ) -> Report:
     """Fit every eval set of a table or study folder under every law, ask the fits, and write what they say.
@@ -125,7 +128,9 @@ def report(
     source: as `read_runs` takes it. out: a file to write, .html, .pdf or .md; the Report writes others later.
     laws: of loss in params and tokens; Chinchilla and Kaplan by default. eval_set: one alone. loss: of the study's own
     fit where it has one, else Huber(1e-3). by, resamples: as in `Fit.bootstrap`. level: of every interval.
-    progress: called with (what, done, of). An eval set that cannot bear a law is left out, and said.
+    workers: processes that share the eval sets; a script that asks for several has to guard its own start with
+    `if __name__ == "__main__"`, as for multiprocessing. progress: called with (what, done, of). An eval set that cannot
+    bear a law is left out, and said.
     Raises InputError for a table that cannot be read or fitted, or an unknown eval set or suffix.
     """
     if out is not None:
@@ -145,29 +150,23 @@ def report(
     notes = [*pooled_note(ends)]
     if len(ends) < len(runs):
         notes.append(f"{len(runs) - len(ends)} rows of undecayed trunks are left out.")
-    views: list[View] = []
-    compared: dict[str | None, Comparison] = {}
     sets = _eval_sets(runs, eval_set, name)
-    for i, each in enumerate(sets):
+    asks = []
+    for each in sets:
         taken = ends if each is None else one_eval_set(ends, each, name)[0]
         loss_unit(taken, name)
-        fits: list[Fit] = []
-        for j, law in enumerate(asked):
-            progress(f"{law.name} {each or ''}".strip(), i * len(asked) + j, len(sets) * len(asked))
-            try:
-                found = view(law, taken, each, budgets, loss=loss, by=by, resamples=resamples, level=level)
-            except InputError as error:
-                notes.append(f"No fit of {law.name}{f' on {each}' if each else ''}: {error}.")
-                refused = error
-                continue
-            views.append(found)
-            fits.append(found.fit)
-        if len(fits) > 1:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                compared[each] = compare(fits)
+        asks.append((tuple(asked), taken, each, budgets, loss, by, resamples, level))
+    views: list[View] = []
+    compared: dict[str | None, Comparison] = {}
+    refusals: list[InputError] = []
+    for each, (found, refused, comparison) in zip(sets, _each_set(asks, workers, progress), strict=True):
+        views += found
+        if comparison is not None:
+            compared[each] = comparison
+        notes += [f"No fit of {law}{f' on {each}' if each else ''}: {error}." for law, error in refused]
+        refusals += [error for _, error in refused]
     if not views:
-        raise refused
+        raise refusals[-1]
     progress("", 1, 1)
     made = Report(
         title or f"Scaling law of {name}", ends, tuple(views), compared, review(runs, asked[0]), tuple(notes)
@@ -175,6 +174,58 @@ def report(
     if out is not None:
         made.write(out)
     return made
+
+
+_Found = tuple[list[View], list[tuple[str, InputError]], Comparison | None]
+_MANY = 3  # eval sets: for fewer, starting processes takes as long as they save
+
+
+def _each_set(asks: list[Any], workers: int, progress: Callable[[str, int, int], None]) -> list[_Found]:
+    """What `_one_set` finds of each ask, in their order."""
+    progress(str(asks[0][2] or ""), 0, len(asks))
+    if workers < 2 or len(asks) < _MANY:
+        out = []
+        for i, ask in enumerate(asks, 1):
+            out.append(_one_set(*ask))
+            progress(str(asks[min(i, len(asks) - 1)][2] or ""), i, len(asks))
+        return out
+    with ProcessPoolExecutor(min(workers, len(asks)), mp_context=get_context("spawn")) as pool:
+        going = [pool.submit(_one_set, *ask) for ask in asks]
+        try:
+            for done, future in enumerate(as_completed(going), 1):
+                future.result()
+                progress(f"{done} of {len(asks)} eval sets", done, len(asks))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in going]
+
+
+def _one_set(
+    laws: Sequence[Law],
+    rows: pd.DataFrame,
+    eval_set: str | None,
+    budgets: Any,
+    loss: Loss | None,
+    by: str | None,
+    resamples: int,
+    level: float,
+) -> _Found:
+    """(views, refusals, which law is best) of one eval set; a refusal is (law, why)."""
+    views: list[View] = []
+    refusals: list[tuple[str, InputError]] = []
+    for law in laws:
+        try:
+            views.append(
+                view(law, rows, eval_set, budgets, loss=loss, by=by, resamples=resamples, level=level)
+            )
+        except InputError as error:
+            refusals.append((law.name, error))
+    if len(views) < 2:
+        return views, refusals, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return views, refusals, compare([each.fit for each in views])
 
 
 def _own_loss(source: object) -> Loss | None:

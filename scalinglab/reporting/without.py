@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scalinglab.analysis.allocation import optimal_params_tokens
+from scalinglab.analysis.allocation import optimal_at_each
 from scalinglab.analysis.convention import SIX_ND
 from scalinglab.fitting import Fit
 
@@ -51,15 +51,8 @@ def without_each(fit: Fit, flops: Array) -> Without:
 
 def optima(law: Any, constants: pd.DataFrame, flops: Array) -> tuple[Array, Array, Array]:
     """(N, D, loss), each (k, budgets), of k sets of constants under C = 6·N·D."""
-    c = law.ordered_constants(constants)
-    out: list[list[Array]] = [[], [], []]
     with np.errstate(all="ignore"):
-        for budget in flops:
-            n, d = optimal_params_tokens(law, constants, float(budget), SIX_ND)
-            n, d = (np.broadcast_to(v, len(constants)) for v in (n, d))
-            given = {"params": n, "tokens": d}
-            loss = law.value(c, [given[v] for v in law.variables])
-            for column, values in zip(out, (n, d, loss), strict=True):
-                column.append(np.broadcast_to(values, len(constants)))
-    n, d, loss = (np.stack(column, axis=1) for column in out)
+        n, d = optimal_at_each(law, constants, flops, SIX_ND)
+        given = {"params": n, "tokens": d}
+        loss = law.value(law.ordered_constants(constants, 1), [given[v] for v in law.variables])
     return n, d, loss

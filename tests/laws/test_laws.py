@@ -37,12 +37,22 @@ POINTS = [
         {**HOFFMANN, "R_D": 15.4, "R_N": 5.3},
         {"params": 9e9, "tokens": 4e10, "unique_tokens": 5e9},
     ),
+    (  # a size below the best one for its unique tokens
+        laws.DataConstrained(),
+        {**HOFFMANN, "R_D": 15.4, "R_N": 5.3},
+        {"params": 3e7, "tokens": 4e10, "unique_tokens": 5e9},
+    ),
     (laws.PowerLaw("flops", units={"flops": 1e17}), {"E": 3.27, "A": 0.98, "alpha": 0.543}, {"flops": 3e18}),
     (laws.Exponential("flops"), {"E": 3.4, "A": 0.9, "k": 3e-18}, {"flops": 3e17}),
     (
         laws.BrokenPowerLaw("tokens"),
         {"E": 1.7, "A": 3e3, "alpha": 0.2, "change": -0.1, "x_break": 3e9, "width": 0.3},
         {"tokens": 5e9},
+    ),
+    (
+        laws.BrokenPowerLaw("tokens"),
+        {"E": 1.7, "A": 3e3, "alpha": 0.2, "change": -0.1, "x_break": 3e9, "width": 0.3},
+        {"tokens": 2e9},
     ),
     (
         laws.PowerProduct(),

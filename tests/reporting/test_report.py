@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from known_law import LAW, runs_of
 
@@ -97,3 +98,24 @@ def test_markdown_and_pdf_hold_figures_and_tables(made: Report, tmp_path: Path) 
     pdf = one.pdf(tmp_path / "r.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type /Page\s", pdf)) == 9  # words, four figures, three tables, words
+
+
+def test_processes_find_what_one_finds() -> None:
+    web = runs_of(2e-3).query("eval_set == 'web'")
+    runs = pd.concat(
+        [
+            web.assign(eval_set=name, loss=f * web["loss"])
+            for name, f in zip("abc", (1, 0.8, 0.6), strict=True)
+        ]
+    )
+    said = []
+    for workers in (1, 2):
+        steps: list[tuple[int, int]] = []
+        found = sl.report(
+            runs, laws=[sl.laws.Chinchilla()], resamples=10, workers=workers,
+            progress=lambda what, done, of, steps=steps: steps.append((done, of)),
+        )  # fmt: skip
+        assert steps == [(0, 3), (1, 3), (2, 3), (3, 3), (1, 1)]
+        said.append(found.plain())
+    assert said[0] == said[1]
+    assert [view["eval_set"] for view in said[0]["views"]] == ["a", "b", "c"]
