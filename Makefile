@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: quickstart test lab clean
+.PHONY: quickstart test lab docs clean
 
 quickstart: $(VENV)/.train
 	$(BIN)/scalinglab quickstart
@@ -18,6 +18,10 @@ test: $(VENV)/.dev
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab notebooks
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html, or have it searchable: $(BIN)/python -m http.server -d site"
+
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit("scalinglab needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
@@ -30,7 +34,7 @@ $(VENV)/.train: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "Installing what the tests need ..."
-	$(PIP) -e ".[train,report,dev]"
+	$(PIP) -e ".[train,report,docs,dev]"
 	touch $@
 
 $(VENV)/.lab: $(VENV)/.train
@@ -38,5 +42,9 @@ $(VENV)/.lab: $(VENV)/.train
 	$(PIP) -e ".[train,report,notebook]"
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site

@@ -86,6 +86,7 @@ _PER_TOKEN: dict[str, Callable[[Any], float]] = {
     "exact": lambda shape: shape.flops_exact(),
 }
 CONVENTIONS = tuple(_PER_TOKEN)
+"""Names of the conventions of FLOPs a token, as `cost=` takes them."""
 
 
 def ladder_convention(name: str, shapes: Iterable[Counted], count: str = "params") -> Convention:

@@ -168,12 +168,15 @@ SOURCES: dict[str, Source] = {
         ),
     )
 }
+"""Registered texts by name."""
 
 MIXES: dict[str, tuple[str, ...]] = {
     "small": ("wiki", "wiki_fr", "wiki_es", "sanguo", "books", "code"),
     "stdlib": ("python",),
 }
+"""Mixtures by name: sources of equal weight."""
 DEFAULT_MIX = "small"
+"""The mixture that is taken where none is named."""
 FALLBACK_MIX = "stdlib"
 
 

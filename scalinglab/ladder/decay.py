@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from scalinglab.errors import InputError
 from scalinglab.ladder.identity import later
 
-# shape -> factor at progress p = (step - start) / steps, 0 <= p <= 1, for a floor: 1 at p = 0, the floor at p = 1
 DECAYS: dict[str, Callable[[float, float], float]] = {
     "1-sqrt": lambda p, floor: floor + (1.0 - floor) * (1.0 - math.sqrt(p)),  # Hägele et al. 2024
     "linear": lambda p, floor: floor + (1.0 - floor) * (1.0 - p),
@@ -18,6 +17,7 @@ DECAYS: dict[str, Callable[[float, float], float]] = {
     ),  # Hu et al. 2024 (MiniCPM), the half-life that ends at the floor
     "inverse-linear": lambda p, floor: 1.0 / (p / floor + (1.0 - p)),  # Wen et al. 2024 (WSD-S)
 }
+"""Shape -> factor at progress p = (step - start) / steps, 0 <= p <= 1, for a floor: 1 at p = 0, the floor at p = 1."""
 
 _ENDLESS = ("exponential", "inverse-linear")
 """Shapes that never reach zero."""

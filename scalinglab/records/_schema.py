@@ -123,6 +123,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("schedule", "text", "", "learning-rate schedule, e.g. wsd-1sqrt"),
     Column("decay_share", "number", "", "share of tokens spent in the decay", low=0, high=1),
 )
+"""Every column a run table may have, in the order of a tidy one."""
+
 BY_NAME = {column.name: column for column in COLUMNS}
 DEMANDED = tuple(column.name for column in COLUMNS if column.demanded)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
+"""How grave a finding is; `SEVERITIES` says what each means."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """From the gravest: constants fitted as it is are wrong; they may be; something to know and say."""
 
