@@ -29,7 +29,10 @@ class OneSize:
         for _, runs in own.groupby("batch_tokens", sort=True):
             horizons = []
             for _, rows in runs.groupby("tokens", sort=True):
-                alike = [(float(np.log(rate)), seeds.index.to_numpy()) for rate, seeds in rows.groupby("lr")]
+                alike = [
+                    (float(np.log(seeds["lr"].iloc[0])), seeds.index.to_numpy())
+                    for _, seeds in rows.groupby("lr")
+                ]
                 horizons.append((float(np.log(rows["tokens"].iloc[0])), alike))
             if len(horizons) >= 2:
                 self.batches.append((float(np.log(runs["batch_tokens"].iloc[0])), horizons))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.errors import InputError
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_ends import difference, percent
-from scalinglab.ladder import Cosine, CosineLoop, Linear, Schedule, Scratch
+from scalinglab.ladder import Cosine, CosineLoop, Linear, Schedule, Scratch, Study
 from scalinglab.records.derive import AVERAGE
 from scalinglab.records.pack import CURVE
+from scalinglab.sweep import PlannedTrunk
 
 _END = 0.15
 """Of the way between floor and peak: rates so near to one of them count as there."""
@@ -50,6 +52,37 @@ def way_of(schedule: Schedule, end: int) -> Way:
     floor = schedule.floor if isinstance(schedule, CosineLoop | Linear) else 0.0
     names = {"cosine-loop": "CosineLoop", "linear": f"linear to {floor:g}", "noam": "Noam"}
     return Way(schedule.name, names.get(schedule.name, schedule.name), floor)
+
+
+def planned_ends(trunks: list[PlannedTrunk], study: Study) -> pd.DataFrame:
+    """A row a run end under the study's own settings: way, run_id, trunk_id, seed, tokens."""
+    rows, own = [], [each for each in trunks if not each.variant]
+    whole = {
+        float(each.plan.batches.tokens_at(end))
+        for each in own
+        if isinstance(each.plan, Scratch)
+        for end in each.plan.ends
+    }
+    recipes = {entry.name if entry else "": spec for entry, spec, _ in study.recipes}
+    for trunk in own:
+        plan, run = trunk.plan, trunk.run
+        known = {"seed": run.seed, "trunk_id": run.id}
+        for end in plan.stations:
+            tokens = float(plan.batches.tokens_at(end))
+            way = (
+                way_of(plan.schedule, end)
+                if isinstance(plan, Scratch)
+                else Way("constant", "constant (trunk)")
+            )
+            if isinstance(plan, Scratch) or tokens in whole:
+                rows.append(known | {"run_id": run.id, "way": way, "tokens": tokens})
+        for branch, forked in zip(plan.branches, trunk.branches, strict=True):
+            spec = recipes[branch.recipe]
+            to = f" to {spec.floor:g}" if spec.floor else ""
+            way = Way("wsd", f"WSD, {spec.shape}{to}, {percent(spec.share)}", spec.floor, share=spec.share)
+            end_tokens = float(branch.batches.tokens_at(branch.end))
+            rows.append(known | {"run_id": forked.id, "way": way, "tokens": end_tokens})
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
@@ -95,35 +128,7 @@ class HorizonEnds:
     @cached_property
     def planned(self) -> pd.DataFrame:
         """A row a run end: way, run_id, trunk_id, seed, tokens."""
-        rows, own = [], [each for each in self.trained.trunks if not each.variant]
-        whole = {
-            float(each.plan.batches.tokens_at(end))
-            for each in own
-            if isinstance(each.plan, Scratch)
-            for end in each.plan.ends
-        }
-        recipes = {entry.name if entry else "": spec for entry, spec, _ in self.trained.study.recipes}
-        for trunk in own:
-            plan, run = trunk.plan, trunk.run
-            known = {"seed": run.seed, "trunk_id": run.id}
-            for end in plan.stations:
-                tokens = float(plan.batches.tokens_at(end))
-                way = (
-                    way_of(plan.schedule, end)
-                    if isinstance(plan, Scratch)
-                    else Way("constant", "constant (trunk)")
-                )
-                if isinstance(plan, Scratch) or tokens in whole:
-                    rows.append(known | {"run_id": run.id, "way": way, "tokens": tokens})
-            for branch, forked in zip(plan.branches, trunk.branches, strict=True):
-                spec = recipes[branch.recipe]
-                to = f" to {spec.floor:g}" if spec.floor else ""
-                way = Way(
-                    "wsd", f"WSD, {spec.shape}{to}, {percent(spec.share)}", spec.floor, share=spec.share
-                )
-                end_tokens = float(branch.batches.tokens_at(branch.end))
-                rows.append(known | {"run_id": forked.id, "way": way, "tokens": end_tokens})
-        return pd.DataFrame(rows)
+        return planned_ends(self.trained.trunks, self.trained.study)
 
     @cached_property
     def eval_set(self) -> str:
@@ -257,7 +262,7 @@ class HorizonEnds:
             return SeedGaps(pd.DataFrame())
         return SeedGaps(pd.DataFrame(rows).pivot_table(index="seed", columns="tokens", values="value"))
 
-    def _rows(self, kind: str) -> list[object]:
+    def _rows(self, kind: str) -> list[Any]:
         own = self.planned[[way.kind == kind for way in self.planned["way"]]]
         return list(own.drop_duplicates("run_id").itertuples())
 
