@@ -153,6 +153,11 @@ def _stall_claim(ends: HorizonEnds, noise: float) -> Claim:
         f"{stayed.seeds} seeds"
     )
     decide = seeds_to_tell(short, mean, 0.0) if verdict == "undecided" else ""
+    if len(stayed.cells) > 1:
+        shares = [
+            stayed.cell(each).value / made.cell(each).value for each in (stayed.cells[0], stayed.cells[-1])
+        ]
+        because += f"; the share is {shares[0]:.2f} at the shortest T and {shares[1]:.2f} at the longest"
     return Claim("Trained on after T at the least learning rate, the loss stalls", verdict, because, decide)
 
 

@@ -107,7 +107,10 @@ def curves(ends: HorizonEnds) -> Axes:
         label = f"{way.label}, S = {count(longest)}" if way == ends.reference else way.label
         colour, marker = looks[way]
         if len(rows):
-            handles[label] = Line2D([], [], color=colour, marker=marker, mec="white", mew=0.4, label=label)
+            dash = (0, (2, 1)) if way.forked else "-"
+            handles[label] = Line2D(
+                [], [], color=colour, marker=marker, mec="white", mew=0.4, ls=dash, label=label
+            )
     if not seen:
         raise InputError("the study's folder holds no curves to draw; its run table alone has none")
     room = 0.05 * (max(seen) - min(seen))

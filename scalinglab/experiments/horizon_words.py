@@ -165,7 +165,7 @@ def verdict_of(ends: HorizonEnds) -> str:
     longest = max(ends.horizons)
     order = sorted([*ranked(ends, ends.others, longest), (ends.reference, 0.0)], key=lambda each: each[1])
     sentences.append(
-        f"At D = {count_text(longest)} the order is {', '.join(way.label for way, _ in order)}, the lowest loss first."
+        f"At D = {count_text(longest)} the order is {'; '.join(way.label for way, _ in order)}, the lowest loss first."
     )
     return " ".join(sentences)
 

@@ -3,6 +3,7 @@
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,11 +76,11 @@ def law(params: float, tokens: float) -> float:
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_readings, "_DRAWS", 40)
-    monkeypatch.setattr(batch_readings, "_FEW_DRAWS", 20)
+    monkeypatch.setattr(batch_readings, "_DRAWS", 20)
+    monkeypatch.setattr(batch_readings, "_FEW_DRAWS", 8)
 
 
-def lines(report: Report) -> dict[str, object]:
+def lines(report: Report) -> dict[str, Any]:
     return {line.what: line.ours for line in report.lines}
 
 
@@ -89,11 +90,11 @@ def test_a_known_law_is_recovered_and_drawn() -> None:
         "confirmed", "contradicted", "confirmed", "confirmed", "confirmed",
     ]  # fmt: skip
     told = lines(report)
-    assert told["p in bs = k / L^p"].value == pytest.approx(P, abs=0.35)  # type: ignore[attr-defined]
+    assert told["p in bs = k / L^p"].value == pytest.approx(P, abs=0.35)
     law = told["k, tokens for L in nats/byte"]
     assert isinstance(law, str)
-    assert told["exponent of N in bs at one loss"].value == pytest.approx(0.0, abs=0.06)  # type: ignore[attr-defined]
-    assert told["d ln bs / d ln lr at one loss"].value == pytest.approx(0.0, abs=0.1)  # type: ignore[attr-defined]
+    assert told["exponent of N in bs at one loss"].value == pytest.approx(0.0, abs=0.06)
+    assert told["d ln bs / d ln lr at one loss"].value == pytest.approx(0.0, abs=0.1)
     assert "The best batch grows as the loss falls" in report.verdict
     assert "One line serves all sizes within a factor 2" in report.verdict
     assert "leaves out MiniCPM's 6.24" in report.verdict
@@ -106,30 +107,52 @@ def test_a_known_law_is_recovered_and_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "claim", "verdict", "says"),
+    ("how", "expected", "says"),
     [
-        ({"p": 6.24}, 1, "confirmed", "which holds MiniCPM's 6.24"),
-        ({"p": -3.0}, 0, "contradicted", "shrinks as the loss falls"),
-        ({"of_params": -0.6}, 2, "contradicted", "L alone does not decide"),
-        ({"of_lr": 1.0}, 4, "contradicted", "It depends on the learning rate"),
-        ({"trunk_p": 1.5}, 3, "contradicted", "Read off undecayed trunks p is"),
+        (
+            {"p": 6.24, "of_lr": 1.0},
+            {1: "confirmed", 4: "contradicted"},
+            ["which holds MiniCPM's 6.24", "It depends on the learning rate"],
+        ),
+        (
+            {"of_params": -0.6, "trunk_p": 1.5},
+            {2: "contradicted", 3: "contradicted"},
+            ["L alone does not decide", "Read off undecayed trunks p is"],
+        ),
     ],
 )
-def test_verdicts_turn_with_the_numbers(how: dict[str, float], claim: int, verdict: str, says: str) -> None:
+def test_verdicts_turn_with_the_numbers(
+    how: dict[str, float], expected: dict[int, str], says: list[str]
+) -> None:
     report = report_of(trained(**how))
-    assert report.claims[claim].verdict == verdict
-    assert says in report.verdict
+    assert {at: report.claims[at].verdict for at in expected} == expected
+    assert all(each in report.verdict for each in says)
     told = lines(report)
     if "of_params" in how:
-        assert told["exponent of N in bs at one loss"].value == pytest.approx(-0.6, abs=0.12)  # type: ignore[attr-defined]
+        assert told["exponent of N in bs at one loss"].value == pytest.approx(-0.6, abs=0.12)
     if "of_lr" in how:
-        assert told["d ln bs / d ln lr at one loss"].value == pytest.approx(1.0, abs=0.25)  # type: ignore[attr-defined]
+        assert told["d ln bs / d ln lr at one loss"].value == pytest.approx(1.0, abs=0.25)
+
+
+def only(found: Trained, kept: pd.Series) -> Trained:
+    """Those decayed rows at the study's own learning rate."""
+    table = found.table[
+        kept & (found.table["kind"] == "branch") & (found.table["lr"] == found.study.training.lr)
+    ]
+    return Trained("small", found.study, found.folder, found.trunks, table)
+
+
+def test_a_batch_that_shrinks_is_told() -> None:
+    found = trained(p=-3.0)
+    report = report_of(only(found, found.table["tokens"] > 0))
+    assert report.claims[0].verdict == "contradicted"
+    assert "shrinks as the loss falls" in report.verdict
+    assert len(report.claims) == 3
 
 
 def test_minima_outside_the_batches_carry_no_law() -> None:
     found = trained(p=0.0)
-    table = found.table[found.table["batch_tokens"] >= 1024]
-    report = report_of(Trained("small", found.study, found.folder, found.trunks, table))
+    report = report_of(only(found, found.table["batch_tokens"] >= 1024))
     assert report.verdict.startswith("No law: 0 of ")
     assert report.claims[0].verdict == "undecided"
     assert any("smallest batch or below" in note for note in report.notes)
@@ -137,9 +160,8 @@ def test_minima_outside_the_batches_carry_no_law() -> None:
 
 def test_two_batches_are_refused() -> None:
     found = trained()
-    table = found.table[found.table["batch_tokens"] <= 256]
     with pytest.raises(InputError, match="three batches"):
-        report_of(Trained("small", found.study, found.folder, found.trunks, table))
+        report_of(only(found, found.table["batch_tokens"] <= 256))
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -151,7 +151,7 @@ def test_the_loop_is_told_by_its_curve() -> None:
 def test_the_report_says_so_and_draws() -> None:
     report = report_of(trained())
     assert report.verdict.startswith("T = S is best of the periods tried")
-    assert "the order is WSD, 1-sqrt, 20 %, " in report.verdict
+    assert "the order is WSD, 1-sqrt, 20 %; " in report.verdict
     assert report_of(trained(T2=-0.05)).verdict.startswith("T = S is not the best of the periods tried")
     with plots.style("paper"):
         figure = report.figures["cosine-horizon"]().figure
