@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis, loss_label
+from scalinglab.plots._axes import TOKENS, LogTicks, count, key_above, key_beside, log_axis, loss_label
 from scalinglab.plots._batch_lr import BATCH
 from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas, marker_size, root_figure
 from scalinglab.plots._panels import panel_grid
@@ -96,6 +97,7 @@ def iso_loss_sizes(found: IsoLoss, *, runs: pd.DataFrame | None = None, ax: Axes
     with canvas(ax) as ax:
         colour, large = SizeColours(found.lines["loss"]), 1.05 * marker_size()
         panels = panel_grid(ax, 1, len(sizes), len(sizes))
+        narrow = root_figure(ax).get_size_inches()[0] < 2.4 * len(panels)
         for panel, size in zip(panels, sizes, strict=True):
             for loss, line in found.lines[found.lines["params"] == size].groupby("loss"):
                 shade = colour(float(str(loss)))
@@ -106,6 +108,11 @@ def iso_loss_sizes(found: IsoLoss, *, runs: pd.DataFrame | None = None, ax: Axes
             batches = found.lines["batch_tokens"].min() / 1.4, found.lines["batch_tokens"].max() * 1.4
             log_axis(panel.xaxis, BATCH, batches, count)
             panel.tick_params(labelleft=panel is ax)
+            if narrow:
+                ticks = LogTicks().tick_values(*panel.get_xlim())
+                panel.xaxis.set_major_locator(FixedLocator(ticks[:: max(len(ticks) - 1, 1)]))
+                panel.xaxis.set_minor_locator(FixedLocator(ticks))
+                panel.set_xlabel(BATCH if panel is panels[len(panels) // 2] else "")
         log_axis(
             ax.yaxis, TOKENS, (found.lines["tokens"].min() / 1.2, found.lines["tokens"].max() * 1.2), count
         )
