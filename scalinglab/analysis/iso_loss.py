@@ -18,21 +18,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scalinglab.analysis.answer import Answer, asked
+from scalinglab.analysis.equal_loss import ABOUT, EARLY, FEWEST, MISSED, Minimum, OneSize, trace
 from scalinglab.analysis.estimate import Estimate, estimate
 from scalinglab.analysis.source import Runs, as_table
 from scalinglab.analysis.sweep_cells import SAME, Sweep, read_sweep
 from scalinglab.errors import InputError
 
 Array = NDArray[np.float64]
-_ABOUT = 5  # batches about the lowest one that carry the parabola
-_FEWEST = 3
 _POINT = ("params", "loss", "batch_tokens", "tokens")
-_MISSED, _EARLY = "not reached", "reached early"
-_FINE = 400  # points along D between which a curve is straight
-_Curves = tuple[float, Array, Array]
-"""ln batch, ln D rising (m,), ln L there in each sweep (k, m)."""
-_Minimum = tuple[float, float, float, float, int, str, float]
-"""N, ln L, ln batch, ln D, batches on the line, edge, ln batch unclipped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +43,16 @@ class IsoLoss(Answer):
     minima: pd.DataFrame
     """A row a line: params, loss, batch_tokens with _lo and _hi, tokens (at the minimum), batches (on the line), edge
     ("low", "high": the fewest tokens lie at or beyond that end of the batches, a bound; "none": the line opens
-    downward; "not reached": by three batches; "reached early": by some batch before its first horizon)."""
+    downward; "not reached": by three batches; "reached early": by some batch before its first horizon), twice (share
+    of tokens more that half or twice the best batch takes, by the parabola)."""
     lines: pd.DataFrame
     """Points of the lines: params, loss, batch_tokens, tokens."""
     noise: float
     """Of a run's ln L, from which the intervals come."""
     draws: pd.DataFrame = field(repr=False)
     """ln_k and p."""
+    places: pd.DataFrame = field(repr=False)
+    """ln batch of each minimum, a column each in their order, a row a disturbed sweep; NaN where it has none."""
 
     @property
     def known(self) -> bool:
@@ -73,7 +69,7 @@ class IsoLoss(Answer):
     def plain(self) -> dict[str, object]:
         """Everything but the draws."""
         found = super().plain()
-        return {key: value for key, value in found.items() if key != "draws"}
+        return {key: value for key, value in found.items() if key not in ("draws", "places")}
 
     def at(self, loss: float) -> Estimate:
         """bs at a loss, in tokens. Raises InputError where there is no law or the loss is not positive."""
@@ -94,6 +90,7 @@ def iso_loss(
     *,
     lr: float | None = None,
     lines: int = 7,
+    about: int = ABOUT,
     diverged: float | None = None,
     level: float = 0.9,
     resamples: int = 200,
@@ -104,8 +101,10 @@ def iso_loss(
 
     runs: one row a run end with params, tokens, loss, lr, batch_tokens; at least two horizons a batch. losses: of the
         lines; by default `lines` a size, evenly spaced in ln L where batches overlap.
+    about: batches about a line's lowest one that carry its parabola, three or more: more of them average noise, fewer
+        are less bent by a line that is steeper on one side.
     lr: keep the runs of this learning rate, as MiniCPM did; by default each batch takes its best one at each horizon
-        (the vertex of a parabola through the lowest three).
+        (the vertex of a parabola through the lowest three). Runs alike but for the seed are averaged in ln L.
     noise: standard deviation of a run's ln L; by default the scatter of runs about their cells' surfaces, else of the
         evaluation (loss_se). A trunk's runs share it. Intervals redo the construction `resamples` times on runs so
         disturbed, with the sizes drawn anew where there are three or more.
@@ -115,6 +114,8 @@ def iso_loss(
     if not 0 < level < 1:
         raise InputError(f"an interval is a share between 0 and 1, such as 0.9, not {level}")
     runs = as_table(runs, "the sweep")
+    if isinstance(about, bool) or not (isinstance(about, numbers.Integral) and about >= FEWEST):
+        raise InputError(f"about is how many batches carry a parabola, {FEWEST} or more, not {about!r}")
     sweep = read_sweep(runs, diverged)
     rows, notes = sweep.rows, list(sweep.notes)
     if lr is not None:
@@ -133,19 +134,19 @@ def iso_loss(
     _, of_row = np.unique(rows["trunk"].to_numpy().astype(str), return_inverse=True)
     shaken = sigma * rng.normal(size=(resamples, of_row.max() + 1))[:, of_row]
     sweeps = np.vstack([log_loss, log_loss + shaken])
-    sizes = [_Size(float(n), rows[rows["params"] == n]) for n in np.unique(rows["params"])]
+    sizes = [OneSize(float(n), rows[rows["params"] == n], about) for n in np.unique(rows["params"])]
     curves = [size.curves(sweeps) for size in sizes]
     levels = [size.levels(own, losses, lines) for size, own in zip(sizes, curves, strict=True)]
 
-    def traced(draw: int) -> list[tuple[list[_Minimum], list[tuple[float, ...]]]]:
-        return [_trace(*each, draw) for each in zip(sizes, curves, levels, strict=True)]
+    def traced(draw: int) -> list[tuple[list[Minimum], list[tuple[float, ...]]]]:
+        return [trace(*each, draw) for each in zip(sizes, curves, levels, strict=True)]
 
     found = traced(0)
     minima = [minimum for each, _ in found for minimum in each]
     points = [point for _, each in found for point in each]
     if not points:
         raise InputError(
-            f"no loss is reached by {_FEWEST} batches of one size: lines of equal loss need {_FEWEST} batches or "
+            f"no loss is reached by {FEWEST} batches of one size: lines of equal loss need {FEWEST} batches or "
             "more, each run to two horizons or more, with losses that overlap"
         )
     notes.append(f"Intervals rest on noise of {100 * sigma:.2g} % in a run's loss, {where}.")
@@ -179,7 +180,7 @@ def iso_loss(
         params_exponent=_read(None if offered is None else offered[0], both[:, 0], level),
         p_within=_read(None if offered is None else offered[1], both[:, 1], level),
         minima=_with_intervals(minima, np.array(places), level), lines=_frame(points, _POINT), noise=sigma,
-        level=level, notes=tuple(notes), draws=pd.DataFrame(told, columns=["ln_k", "p"]),
+        level=level, notes=tuple(notes), draws=pd.DataFrame(told, columns=["ln_k", "p"]), places=pd.DataFrame(places),
     )  # fmt: skip
 
 
@@ -199,130 +200,12 @@ def _size_note(offered: tuple[float, float], drawn: Array, level: float) -> list
     return [f"L alone does not decide: at one loss bs goes as N^{n}, at one size as 1/L^{within}."]
 
 
-# ---- one size ---------------------------------------------------------------------------------------
-
-
-class _Size:
-    """The runs of one size: for each batch, its horizons, and at each the rows of its learning rates."""
-
-    def __init__(self, params: float, own: pd.DataFrame) -> None:
-        self.params = params
-        self.batches: list[tuple[float, list[tuple[float, Array, NDArray[np.intp]]]]] = []
-        for _, runs in own.groupby("batch_tokens", sort=True):
-            horizons = []
-            for _, rows in runs.groupby("tokens", sort=True):
-                ordered = rows.sort_values("lr")
-                log_lr = np.log(ordered["lr"].to_numpy(dtype=float))
-                horizons.append((float(np.log(rows["tokens"].iloc[0])), log_lr, ordered.index.to_numpy()))
-            if len(horizons) >= 2:
-                self.batches.append((float(np.log(runs["batch_tokens"].iloc[0])), horizons))
-
-    def curves(self, log_loss: Array) -> list[_Curves]:
-        """Each batch's loss along D, for each of k sweeps log_loss (k, rows): monotone cubics (PCHIP) in logs.
-
-        A horizon no better than one before it is held at that one's loss.
-        """
-        from scipy.interpolate import PchipInterpolator
-
-        found = []
-        for batch, horizons in self.batches:
-            tokens = np.array([tokens for tokens, _, _ in horizons])
-            losses = np.stack([_least(log_lr, log_loss[:, rows]) for _, log_lr, rows in horizons])
-            fine = np.linspace(tokens[0], tokens[-1], _FINE)
-            along = PchipInterpolator(tokens, np.minimum.accumulate(losses, axis=0))(fine)
-            found.append((batch, fine, np.ascontiguousarray(along.T)))
-        return found
-
-    def levels(self, curves: list[_Curves], losses: ArrayLike | None, lines: int) -> Array:
-        """ln L of the lines: those given, else evenly spaced where the lines hold their lowest points."""
-        if losses is not None:
-            return np.log(np.atleast_1d(np.asarray(losses, dtype=float)))
-        if len(curves) < _FEWEST:
-            return np.array([])
-        # above: some batch is there before its first horizon; below: too few batches get there
-        low, high = sorted(loss[0, -1] for *_, loss in curves), min(loss[0, 0] for *_, loss in curves)
-        least = low[max(_FEWEST, min(_ABOUT, len(curves) - 1)) - 1]
-        return np.linspace(least, high, lines + 2)[1:-1] if high > least else np.array([])
-
-
-def _least(log_lr: Array, log_loss: Array) -> Array:
-    """(k,) least ln L over learning rates (k, m): vertex of a parabola through the lowest and its neighbours."""
-    k, m = log_loss.shape
-    at = log_loss.argmin(axis=1)
-    best = log_loss[np.arange(k), at]
-    if m < 3:
-        return np.asarray(best)
-    inner = np.clip(at, 1, m - 2)
-    (u0, u2), (z0, z2) = (
-        (log_lr[inner - 1] - log_lr[inner], log_lr[inner + 1] - log_lr[inner]),
-        (log_loss[np.arange(k), inner + step] - log_loss[np.arange(k), inner] for step in (-1, 1)),
-    )
-    a = (z0 / u0 - z2 / u2) / (u0 - u2)
-    b = z0 / u0 - a * u0
-    with np.errstate(all="ignore"):
-        deeper = np.where((at == inner) & (a > 0), b * b / (4 * a), 0.0)
-    return np.asarray(best - deeper)
-
-
-def _trace(
-    size: _Size, curves: list[_Curves], levels: Array, draw: int
-) -> tuple[list[_Minimum], list[tuple[float, ...]]]:
-    """The minima and the points (N, ln L, ln batch, ln D) of one size's lines of equal loss, in one of the sweeps."""
-    read = []
-    for batch, tokens, losses in curves:
-        loss = losses[draw]
-        read.append((batch, loss[-1] - 1e-12, loss[0] + 1e-12, np.interp(levels, loss[::-1], tokens[::-1])))
-    minima: list[_Minimum] = []
-    points: list[tuple[float, ...]] = []
-    for i, at in enumerate(levels):
-        line = [(batch, tokens[i]) for batch, low, high, tokens in read if low <= at <= high]
-        early = any(at > high for _, _, high, _ in read)
-        if early or len(line) < _FEWEST:
-            minima.append(
-                (size.params, at, math.nan, math.nan, len(line), _EARLY if early else _MISSED, math.nan)
-            )
-            continue
-        batch, tokens = np.array(line).T
-        points += [(size.params, at, b, d) for b, d in line]
-        ends = size.batches[0][0], size.batches[-1][0]
-        minima.append((size.params, at, *_fewest(batch, tokens, ends)))
-    return minima, points
-
-
-def _fewest(batch: Array, tokens: Array, ends: tuple[float, float]) -> tuple[float, float, int, str, float]:
-    """(ln batch, ln D, batches, edge, ln batch unclipped) of a line's minimum, by a parabola about its lowest point.
-
-    ends: of the batches tried; one that never gets to the loss is no end of the valley.
-    """
-    lowest = int(tokens.argmin())
-    start = min(max(lowest - _ABOUT // 2, 0), max(len(batch) - _ABOUT, 0))
-    near = slice(start, start + _ABOUT)
-    middle = batch[near].mean()
-    u = batch[near] - middle
-    c, b, a = np.linalg.lstsq(np.stack([np.ones_like(u), u, u * u], axis=1), tokens[near], rcond=None)[0]
-    if a <= 0:
-        edge = (
-            "low"
-            if batch[lowest] <= ends[0] + SAME
-            else "high"
-            if batch[lowest] >= ends[1] - SAME
-            else "none"
-        )
-        return batch[lowest], tokens[lowest], len(batch), edge, math.nan
-    place = middle - b / (2 * a)
-    edge = "low" if place <= ends[0] + SAME else "high" if place >= ends[1] - SAME else ""
-    if edge:
-        end = 0 if edge == "low" else -1
-        return batch[end], tokens[end], len(batch), edge, place
-    return place, c - b * b / (4 * a), len(batch), edge, place
-
-
 # ---- all sizes --------------------------------------------------------------------------------------
 
 
-def _law(minima: list[_Minimum]) -> tuple[float, float] | None:
+def _law(minima: list[Minimum]) -> tuple[float, float] | None:
     """(ln k, p) of ln bs = ln k − p·ln L; None for fewer than three minima or a span of L below 2 %."""
-    inside = np.array([(at, batch) for _, at, batch, _, _, edge, _ in minima if edge == ""]).reshape(-1, 2)
+    inside = np.array([(at, batch) for _, at, batch, _, _, edge, *_ in minima if edge == ""]).reshape(-1, 2)
     if len(inside) < 3 or np.ptp(inside[:, 0]) < 0.02:
         return None
     middle = inside[:, 0].mean()
@@ -330,9 +213,9 @@ def _law(minima: list[_Minimum]) -> tuple[float, float] | None:
     return float(start - slope * middle), float(-slope)
 
 
-def _offered(minima: list[_Minimum]) -> tuple[float, float] | None:
+def _offered(minima: list[Minimum]) -> tuple[float, float] | None:
     """The exponents of N and of 1/L in bs when both are let in; None where they cannot be told apart."""
-    inside = np.array([(at, math.log(n), batch) for n, at, batch, _, _, edge, _ in minima if edge == ""])
+    inside = np.array([(at, math.log(n), batch) for n, at, batch, _, _, edge, *_ in minima if edge == ""])
     if len(inside) < 5 or len(np.unique(inside[:, 1])) < 2:
         return None
     X = np.column_stack([np.ones(len(inside)), inside[:, :2] - inside[:, :2].mean(axis=0)])
@@ -350,9 +233,9 @@ def _frame(rows: list[Any], names: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
-def _with_intervals(minima: list[_Minimum], places: Array, level: float) -> pd.DataFrame:
+def _with_intervals(minima: list[Minimum], places: Array, level: float) -> pd.DataFrame:
     """The minima as a frame, with the interval of each one between batches."""
-    frame = _frame([minimum[:-1] for minimum in minima], (*_POINT, "batches", "edge"))
+    frame = _frame([minimum[:-1] for minimum in minima], (*_POINT, "batches", "edge", "twice"))
     values = frame["batch_tokens"].to_numpy()
     for i, inside in enumerate(frame["edge"] == ""):
         found = Estimate(math.nan)
@@ -368,6 +251,7 @@ def _with_intervals(minima: list[_Minimum], places: Array, level: float) -> pd.D
         "tokens",
         "batches",
         "edge",
+        "twice",
     ]
     return frame[order]
 
@@ -385,13 +269,13 @@ def _noise(sweep: Sweep, runs: pd.DataFrame, given: float | None) -> tuple[float
     return 0.0, "for nothing in the table tells it: they hold the spread between sizes alone (noise=)"
 
 
-def _line_notes(minima: list[_Minimum]) -> list[str]:
+def _line_notes(minima: list[Minimum]) -> list[str]:
     counts = Counter(minimum[5] for minimum in minima)
     texts = {
         "low": "have the fewest tokens at the smallest batch or below: bounds, left out",
         "high": "have the fewest tokens at the largest batch or above: bounds, left out",
         "none": "open downward, so they have no minimum: left out",
-        _MISSED: f"are not reached by {_FEWEST} batches",
-        _EARLY: "are reached before the first horizon by some batch, so their fewest tokens are not known: left out",
+        MISSED: f"are not reached by {FEWEST} batches",
+        EARLY: "are reached before the first horizon by some batch, so their fewest tokens are not known: left out",
     }
     return [f"{counts[key]} of {len(minima)} lines {text}." for key, text in texts.items() if key in counts]

@@ -60,6 +60,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         "wsd_vs_cosine",
         "wsd-vs-cosine",
     ),
+    "cosine-horizon": Experiment(
+        "cosine with T of half, all and twice the run, its loop, linear, Noam and constant, against decays of a trunk",
+        "runs",
+        "cosine_horizon",
+        "cosine-horizon",
+    ),
+    "batch-size": Experiment(
+        "how the best batch grows as the loss falls: lines of equal loss, their minima, bs = k / L^p",
+        "runs",
+        "batch_size",
+        "batch-size",
+    ),
     "continual": Experiment(
         "one small model trained on to 300 tokens a parameter: power law or exponential, and what it is worth",
         "runs",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._fits import loss_vs_tokens, residuals
     from scalinglab.plots._frontier import frontier
     from scalinglab.plots._inference import inference_optimum
-    from scalinglab.plots._iso_loss import iso_loss, iso_loss_law
+    from scalinglab.plots._iso_loss import iso_loss, iso_loss_law, iso_loss_sizes
     from scalinglab.plots._isoflop import isoflop, isoflop_optima
     from scalinglab.plots._ladder_cost import ladder_cost
     from scalinglab.plots._leverage import leverage
@@ -56,6 +56,7 @@ _HOME = {
     "inference_optimum": "_inference",
     "iso_loss": "_iso_loss",
     "iso_loss_law": "_iso_loss",
+    "iso_loss_sizes": "_iso_loss",
     "loss_vs_tokens": "_fits",
     "overtraining": "_overtraining",
     "ladder_cost": "_ladder_cost",
@@ -94,6 +95,7 @@ __all__ = [
     "inference_optimum",
     "iso_loss",
     "iso_loss_law",
+    "iso_loss_sizes",
     "isoflop",
     "isoflop_optima",
     "ladder_cost",

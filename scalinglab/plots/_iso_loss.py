@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from scalinglab.errors import InputError
-from scalinglab.plots._axes import TOKENS, count, key_above, key_beside, log_axis, loss_label
+from scalinglab.plots._axes import TOKENS, LogTicks, count, key_above, key_beside, log_axis, loss_label
 from scalinglab.plots._batch_lr import BATCH
-from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas, marker_size
+from scalinglab.plots._canvas import GREY, INK, VERMILLION, SizeColours, canvas, marker_size, root_figure
+from scalinglab.plots._panels import panel_grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +81,76 @@ def iso_loss(
         log_axis(ax.yaxis, TOKENS, (lines["tokens"].min() / 1.2, lines["tokens"].max() * 1.2), count)
         key_beside(ax, f"{_loss(runs)},\nN {count(size)}", handles=handles)
     return ax
+
+
+def iso_loss_sizes(found: IsoLoss, *, runs: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
+    """Lines of equal loss of every size, a panel each, coloured by the loss; their minima and the law through them.
+
+    As MiniCPM's figure 2: batch against tokens, the minima joined by bs = k / L^p at each line's tokens, with its
+    band. Bars are intervals of a minimum; open marks are bounds: the line is lowest at its end. runs: a table that
+    tells the unit of the loss.
+    """
+    minima = found.minima[found.minima["tokens"].notna()]
+    if minima.empty:
+        raise InputError("no line of equal loss to draw")
+    sizes = sorted(minima["params"].unique())
+    with canvas(ax) as ax:
+        colour, large = SizeColours(found.lines["loss"]), 1.05 * marker_size()
+        panels = panel_grid(ax, 1, len(sizes), len(sizes))
+        narrow = root_figure(ax).get_size_inches()[0] < 2.4 * len(panels)
+        for panel, size in zip(panels, sizes, strict=True):
+            for loss, line in found.lines[found.lines["params"] == size].groupby("loss"):
+                shade = colour(float(str(loss)))
+                panel.plot(line["batch_tokens"], line["tokens"], ".-", color=shade, lw=1.0, zorder=2)
+            _fewest(panel, minima[minima["params"] == size], colour, large)
+            _law_across(panel, found, minima[minima["params"] == size])
+            panel.text(0.97, 0.03, f"N = {count(size)}", transform=panel.transAxes, ha="right", va="bottom")
+            batches = found.lines["batch_tokens"].min() / 1.4, found.lines["batch_tokens"].max() * 1.4
+            log_axis(panel.xaxis, BATCH, batches, count)
+            panel.tick_params(labelleft=panel is ax)
+            if narrow:
+                ticks = LogTicks().tick_values(*panel.get_xlim())
+                panel.xaxis.set_major_locator(FixedLocator(ticks[:: max(len(ticks) - 1, 1)]))
+                panel.xaxis.set_minor_locator(FixedLocator(ticks))
+                panel.set_xlabel(BATCH if panel is panels[len(panels) // 2] else "")
+        log_axis(
+            ax.yaxis, TOKENS, (found.lines["tokens"].min() / 1.2, found.lines["tokens"].max() * 1.2), count
+        )
+        handles = [
+            Line2D([], [], marker="o", color=GREY, mec=INK, ls="-", ms=large, label="fewest tokens, interval")
+        ]
+        if (minima["edge"] != "").any():
+            handles.append(Line2D([], [], marker="o", ls="", color=INK, mfc="none", ms=large, label="bound"))
+        if found.known:
+            law = f"{count(found.k.value)} / L^{found.p.value:.2f}, {found.level:.0%} band"
+            handles.append(Line2D([], [], color=VERMILLION, label=law))
+        bar = root_figure(ax).colorbar(
+            ScalarMappable(colour.norm, colour.map), ax=panels, pad=0.01, aspect=30
+        )
+        log_axis(bar.ax.yaxis, _loss(runs), colour.limits)
+        key_above(ax, handles=handles)
+    return ax
+
+
+def _fewest(ax: Axes, minima: pd.DataFrame, colour: SizeColours, size: float) -> None:
+    for row in minima.to_dict("records"):
+        shade = colour(row["loss"])
+        if not row["edge"] and np.isfinite(row["batch_tokens_lo"]):
+            ends = max(row["batch_tokens_lo"], 1e-6), min(row["batch_tokens_hi"], 1e15)
+            ax.plot(ends, [row["tokens"]] * 2, color=INK, lw=1.0, zorder=3)
+        face = "none" if row["edge"] else shade
+        ax.plot(row["batch_tokens"], row["tokens"], "o", color=shade, mfc=face, mec=INK, ms=size, zorder=5)
+
+
+def _law_across(ax: Axes, found: IsoLoss, minima: pd.DataFrame) -> None:
+    """The law's batch at the loss of each line, at the tokens of its minimum."""
+    if not found.known:
+        return
+    own = minima.sort_values("tokens")
+    law = [found.at(loss) for loss in own["loss"]]
+    value, lo, hi = np.array([(each.value, each.lo, each.hi) for each in law]).T
+    ax.fill_betweenx(own["tokens"], lo, hi, color=VERMILLION, alpha=0.15, lw=0, zorder=1)
+    ax.plot(value, own["tokens"], color=VERMILLION, lw=1.3, zorder=4)
 
 
 def iso_loss_law(

@@ -260,6 +260,12 @@ KINDS: dict[str, Kind] = {
             "batch_lr_valley", "runs", "a sweep's loss over learning rate and batch in one cell", "_of_sweep"
         ),
         Kind("iso_loss", "runs", "lines of equal loss over batch and tokens, with their minima", "_of_lines"),
+        Kind(
+            "iso_loss_sizes",
+            "runs",
+            "lines of equal loss, a panel a size, with the law across them",
+            "_of_lines",
+        ),
         Kind("iso_loss_law", "runs", "batch of the fewest tokens against loss, with its law", "_of_lines"),
         Kind("frontier", "fit", "compute-optimal N against compute, beside published laws", "_of_fit"),
         Kind("isoflop", "runs", "loss against N at each budget, with both optima", "_of_table"),

@@ -103,6 +103,7 @@ def figures(
         "batch_lr": lambda **ax: plots.batch_lr(settings, **ax),
         "batch_lr_valley": lambda **ax: plots.batch_lr_valley(settings, **ax),
         "iso_loss": lambda **ax: plots.iso_loss(lines, **ax),
+        "iso_loss_sizes": lambda **ax: plots.iso_loss_sizes(lines, **ax),
         "iso_loss_law": lambda **ax: plots.iso_loss_law(lines, **ax),
         "ladder_cost": lambda **ax: plots.ladder_cost(planned, **ax),
         "next_runs": lambda **ax: plots.next_runs(fit, following, **ax),
