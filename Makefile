@@ -30,7 +30,7 @@ $(VENV)/.train: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "Installing what the tests need ..."
-	$(PIP) -e ".[train,report,dev]"
+	$(PIP) -e ".[train,search,report,dev]"
 	touch $@
 
 $(VENV)/.lab: $(VENV)/.train
