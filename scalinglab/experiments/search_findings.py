@@ -101,11 +101,11 @@ def _about(value: float, error: float, freedom: int) -> Estimate:
 
 def comparison(trained: Trained) -> Comparison:
     """Raises InputError where no variant carries found constants, or no pair of runs was finished."""
-    ends, _, _ = one_eval_set(trained.table[trained.table["kind"] == "branch"], None, trained.study.title)
-    loss = dict(zip(ends["run_id"], ends["loss"], strict=True))
     variants = [trunk.variant for trunk in trained.trunks if trunk.variant]
     if not variants:
         raise InputError("the study has no variant with found constants to compare with its own settings")
+    ends, _, _ = one_eval_set(trained.table[trained.table["kind"] == "branch"], None, trained.study.title)
+    loss = dict(zip(ends["run_id"], ends["loss"], strict=True))
     sides: dict[str, dict[tuple[str, float, float, int], float]] = {"": {}, variants[-1]: {}}
     for trunk in trained.trunks:
         if trunk.variant not in sides:

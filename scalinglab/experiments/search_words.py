@@ -39,9 +39,11 @@ def claims_of(f: Findings) -> list[Claim]:
     elif here == "own":
         holds = "contradicted"
     near, far = _apart(f)
-    agrees = "undecided"
-    if f.surface is not None:
-        agrees = "contradicted" if far else "confirmed" if len(near) == len(f.found) else "undecided"
+    at, agrees = f.smallest, "undecided"
+    if far or at.lo > noise or at.hi < -noise:
+        agrees = "contradicted"
+    elif len(near) == len(f.found) and -noise < at.lo <= at.hi < noise:
+        agrees = "confirmed"
     d = f.compared.horizon
     return [
         Claim(
@@ -68,17 +70,22 @@ def claims_of(f: Findings) -> list[Claim]:
             "The search comes out at MiniCPM's constants",
             agrees,  # type: ignore[arg-type]
             _apart_words(f, near, far),
-            "more finished trials near the best ones" if agrees == "undecided" else "",
+            "more finished trials near the best ones, and more seeds" if agrees == "undecided" else "",
         ),
     ]
 
 
 def _apart(f: Findings) -> tuple[list[str], list[str]]:
-    """Constants whose MiniCPM value lies among the best trials or in the surface's interval, and in neither."""
+    """Constants whose MiniCPM value lies among the best trials, and those outside both them and the surface's interval.
+
+    A wide interval of the surface keeps a value from counting as apart; it does not make it count as near.
+    """
     near, far = [], []
     for name, value in f.own.items():
-        among = [f.found[name], *([f.surface.optimum[name]] if f.surface is not None else [])]
-        (near if any(each.lo <= value <= each.hi for each in among) else far).append(name)
+        if f.found[name].lo <= value <= f.found[name].hi:
+            near.append(name)
+        elif f.surface is not None and not f.surface.optimum[name].lo <= value <= f.surface.optimum[name].hi:
+            far.append(name)
     return near, far
 
 
@@ -88,7 +95,8 @@ def _apart_words(f: Findings, near: list[str], far: list[str]) -> str:
         ends = f"best trials {ends_text(f.found[name])}"
         if f.surface is not None:
             ends += f", surface {f.surface.optimum[name]}"
-        told.append(f"{name} {value:g} is {'among' if name in near else 'outside'} ({ends})")
+        where = "among the best" if name in near else "apart" if name in far else "beside the best"
+        told.append(f"{name} {value:g} is {where} ({ends})")
     return "; ".join(told) + (f"; no surface: {f.no_surface}" if f.surface is None else "")
 
 

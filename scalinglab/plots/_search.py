@@ -130,7 +130,10 @@ def search_progress(
     loss = trials["loss"].to_numpy(dtype=float)
     best = np.fmin.accumulate(loss)
     known = ~np.isnan(best)
-    low, top = float(np.nanmin(loss)), float(np.nanquantile(loss, 0.9))
+    low, top = float(np.nanmin(loss)), float(np.nanquantile(loss, _HEADROOM))
+    if reference is not None:
+        shown = [each for each in (reference.value, reference.lo, reference.hi) if not math.isnan(each)]
+        low, top = min([low, *shown]), max([top, *shown])
     span = (top - low) or 0.01 * abs(low) or 1.0
     with canvas(ax) as ax:
         if reference is not None and not math.isnan(reference.value):
