@@ -33,7 +33,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         rows = []
-        for (params, tokens), own in self.pairs.groupby(["params", "tokens"], sort=True):
+        cell: Any
+        for cell, own in self.pairs.groupby(["params", "tokens"], sort=True):
+            params, tokens = cell
             each = self.at(params, tokens)
             rows.append(
                 {"size": own["size"].iloc[0], "params": params, "tokens": tokens, "difference": each.value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -98,7 +98,7 @@ def search_trials(
 
 def _keys(trials: pd.DataFrame, published: bool, above: bool) -> list[Line2D]:
     states = set(trials["state"])
-    dot = {"ls": "", "mec": "white", "mew": 0.5}
+    dot: dict[str, Any] = {"ls": "", "mec": "white", "mew": 0.5}
     keys = [
         Line2D([], [], marker="o", color=BLUE, label="the best trials", **dot),
         Line2D([], [], marker="o", color=GREY, label="other finished trials", **dot),
