@@ -1,6 +1,7 @@
 """A search: its trials are runs as a study's, an interrupted one goes on as one that was not, and it finds a bowl."""
 
 import math
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ SEARCH = """
 [search]
 size = "a"
 horizon = 2560
-trials = 7
-startup = 3
+trials = 9
+startup = 5
 rungs = [0.3, 0.5]
 lr = [0.003, 0.3]
 init_std = [0.01, 1.0]
@@ -94,8 +95,8 @@ def test_a_killed_search_goes_on_as_one_that_was_not(
 ) -> None:
     assert run_search(prepare_search(searching, tmp_path / "whole"), 1)
     whole = found_in(tmp_path / "whole")
-    assert [trial.number for trial in whole.trials] == list(range(7))
-    assert all(trial.state == "complete" for trial in whole.trials[:3])
+    assert [trial.number for trial in whole.trials] == list(range(9))
+    assert all(trial.state == "complete" for trial in whole.trials[:5])
     assert {"complete", "pruned"} == {trial.state for trial in whole.trials}
     for deadly in (1, 3, 5):
         inline.deadly = deadly
@@ -108,6 +109,23 @@ def test_a_killed_search_goes_on_as_one_that_was_not(
     assert run_search(prepare_search(searching, tmp_path / "killed"), 1)
     assert found_in(tmp_path / "killed") == whole
     assert not list((tmp_path / "killed").glob("trials/*/checkpoints"))
+
+
+def test_the_command_prints_what_was_found_and_how_to_train_with_it(
+    searching: Path, tmp_path: Path, inline: type[Inline], cli: Any
+) -> None:
+    code, out, _ = cli("search", searching, "--out", tmp_path, "--trials", 5)
+    assert code == 0
+    trials = found_in(tmp_path).trials
+    assert f"The best of {len(trials)} trials (5 complete)" in out
+    entry = tomllib.loads(out[out.index("[[variants]]") :])["variants"][0]
+    assert list(entry) == ["lr", "init_std"]
+    for name, value in entry.items():
+        mean = math.exp(sum(math.log(trial.settings[name]) for trial in trials) / 5)
+        assert value == float(f"{mean:.3g}")
+    code, out, err = cli("search", searching.with_name("tiny.toml"), "--out", tmp_path)
+    assert code == 2
+    assert "the study has no section [search]" in " ".join(err.split())
 
 
 def test_a_trial_is_the_run_that_a_study_with_its_settings_trains(
