@@ -26,13 +26,18 @@ def complete(trials: pd.DataFrame) -> pd.DataFrame:
     return own.sort_values(["loss", "trial"], kind="stable").reset_index(drop=True)
 
 
+def best_count(finished: int) -> int:
+    """How many of so many finished trials are the best."""
+    return max(BEST_LEAST, round(BEST_SHARE * finished))
+
+
 def best(trials: pd.DataFrame) -> pd.DataFrame:
     """The best tenth of the finished trials, five at least.
 
     trials: a row a trial, with columns state, loss and a constant each. Raises InputError where fewer are finished.
     """
     ranked = complete(trials)
-    count = max(BEST_LEAST, round(BEST_SHARE * len(ranked)))
+    count = best_count(len(ranked))
     if len(ranked) < count:
         raise InputError(
             f"the search finished {len(ranked)} trials, and constants are told from {count} at least; run more of them"

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from scalinglab.analysis.found_constants import best_count
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import FLOPS, PARAMS, count, key_above, log_axis, power_of_ten
 from scalinglab.plots._canvas import BLUE, GREEN, GREY, INK, ORANGE, VERMILLION, SizeColours, canvas
@@ -55,7 +56,7 @@ def search_trials(
     low, top = float(losses.min()), float(np.quantile(losses, _HEADROOM))
     span = (top - low) or 0.01 * abs(low) or 1.0
     strip = {"complete": top + 0.08 * span, "pruned": top + 0.17 * span, "diverged": top + 0.26 * span}
-    best = done.nsmallest(max(5, round(0.1 * len(done))), "loss")
+    best = done.nsmallest(best_count(len(done)), "loss")
     unit = trials["loss_unit"].iloc[0]
     with canvas(ax, height=0.55 + 0.6 * rows) as ax:
         panels = panel_grid(ax, rows, columns, len(names), share_x=False)
