@@ -130,10 +130,12 @@ def pooled_note(runs: pd.DataFrame) -> tuple[str, ...]:
 
 
 def of_trunks(runs: pd.DataFrame) -> NDArray[np.bool_]:
-    """(rows,): which rows are of undecayed trunks (kind trunk); a row whose kind is not told is none."""
+    """(rows,): which rows are no decayed model of their N and D: points of undecayed trunks (kind trunk), of branches
+    trained on beyond their decay (after), of merged checkpoints (merge). A row whose kind is not told is none.
+    """
     if "kind" not in runs:
         return np.zeros(len(runs), dtype=bool)
-    return np.asarray((runs["kind"] == "trunk").to_numpy(dtype=bool, na_value=False))
+    return np.asarray(runs["kind"].isin(("trunk", "after", "merge")).to_numpy(dtype=bool, na_value=False))
 
 
 def as_numbers(runs: pd.DataFrame, column: str) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from scalinglab.cli._console import console, say
 if TYPE_CHECKING:
     from scalinglab.sweep import Outcome, Task
 
-_KINDS = {"trunk": "trunk", "branch": "decay", "full": "whole"}
+_KINDS = {"trunk": "trunk", "branch": "decay", "full": "whole", "merge": "merge"}
 _TELLING = 0.02
 """Share of the work after which a guess of the time left is worth anything."""
 _PLAIN_EVERY = 15.0  # seconds between lines where there is no terminal

@@ -115,7 +115,9 @@ def print_settings(run: Any, found: dict[str, Any]) -> None:
         f"N {found['params']:,} ({found['params_total']:,} in all), seed {run.seed}, learning rate {run.lr:g}, "
         f"batch {batch:,} tokens{later}"
     )
-    decay = run.schedule.decay if run.kind == "branch" else None
+    decay = run.schedule.decay if run.kind in ("branch", "merge") else None
+    if run.averaged:
+        say(f"average of {len(run.averaged)} states of its trunk, in place of the following")
     if decay is not None:
         tokens = run.batches.tokens_at(decay.end) - run.batches.tokens_at(decay.start)
         say(f"decay {decay.shape} over {count_text(tokens, 4)} tokens to {decay.floor:g} of the peak")

@@ -55,7 +55,10 @@ def train(
         kinds = [trunk.run.kind for trunk in prepared.trunks]
         counts = {
             "trunks": kinds.count("trunk"),
-            "decay branches": sum(len(trunk.branches) for trunk in prepared.trunks),
+            "decay branches": sum(
+                run.kind == "branch" for trunk in prepared.trunks for run in trunk.branches
+            ),
+            "merges": sum(run.kind == "merge" for trunk in prepared.trunks for run in trunk.branches),
             "runs from scratch": kinds.count("full"),
         }
         say(
@@ -198,7 +201,7 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
     for trunk in trunks:
         wanted.append((trunk.run, trunk.plan.steps, getattr(trunk.plan, "recipe", ""), "study"))
         for planned, branch in zip(trunk.plan.branches, trunk.branches, strict=True):
-            wanted.append((branch, branch.end, planned.recipe, "study"))
+            wanted.append((branch, planned.last, planned.recipe, "study"))
         own = [task for task in forks if task.run.parent == trunk.run.id]
         wanted += [(task.run, task.end, task.recipe, task.origin) for task in own]
     rows: list[dict[str, Any]] = []
@@ -234,7 +237,7 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
 def _status_table(title: str, rows: list[dict[str, Any]]) -> "Table":
     shown = table(title, "run", "tokens", "of", "state", "tokens/s", "loss", caption="Loss: held out.")
     for row in rows:
-        kind = {"trunk": "trunk", "full": "whole", "branch": "  decay"}[row["kind"]]
+        kind = {"trunk": "trunk", "full": "whole", "branch": "  decay", "merge": "  merge"}[row["kind"]]
         recipe = f", {row['recipe']}" if row["recipe"] else ""
         speed = row["tokens_per_second"]
         shown.add_row(

@@ -47,8 +47,19 @@ def take_rows(law: Law, runs: pd.DataFrame, eval_set: str | None, weights: Any, 
         chosen = _of_eval_set(runs, eval_set, where)
         runs, w = runs[chosen], w[chosen]
     notes = []
-    undecayed = _undecayed(runs)
-    if undecayed.any():
+    others = _of_kind(runs, "after", "merge")
+    if others.any() and not others.all():
+        runs, w = runs[~others], w[~others]
+        notes.append(
+            FitWarning(
+                "other-rows",
+                f"{others.sum()} rows of branches trained on beyond their decay and of merged checkpoints are left out "
+                f"of the fit; {len(runs)} remain",
+                'fit runs[runs.kind == "merge"] for the law of merged models',
+            )
+        )
+    undecayed = _of_kind(runs, "trunk")  # where there are decayed rows too: theirs is another, higher law
+    if undecayed.any() and not undecayed.all():
         runs, w = runs[~undecayed], w[~undecayed]
         notes.append(
             FitWarning(
@@ -112,12 +123,11 @@ def _of_eval_set(runs: pd.DataFrame, eval_set: str, where: str) -> Any:
     return chosen
 
 
-def _undecayed(runs: pd.DataFrame) -> Any:
-    """Rows of undecayed trunks, where the table has decayed rows too: theirs is another, higher law."""
+def _of_kind(runs: pd.DataFrame, *kinds: str) -> Any:
+    """(rows,): which rows are of these kinds; a row whose kind is not told is of none."""
     if "kind" not in runs.columns:
         return np.zeros(len(runs), dtype=bool)
-    trunk = (runs["kind"] == "trunk").to_numpy(dtype=bool, na_value=False)
-    return trunk & ~trunk.all()
+    return runs["kind"].isin(kinds).to_numpy(dtype=bool, na_value=False)
 
 
 def _numbers(runs: pd.DataFrame, column: str, where: str) -> Array:

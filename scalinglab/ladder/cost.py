@@ -79,7 +79,7 @@ def trunk_cost(trunk: Trunk) -> Cost:
         trunk.label,
         spent(trunk.steps, trunk.batches.tokens_at(trunk.steps)),
         sum((spent(branch.steps, branch.tokens) for branch in trunk.branches), none),
-        sum((spent(b.end, b.batches.tokens_at(b.end)) for b in trunk.branches), none),
+        sum((spent(b.end, b.batches.tokens_at(b.end)) for b in trunk.branches if not b.averaged), none),
     )
 
 

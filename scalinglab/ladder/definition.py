@@ -31,7 +31,7 @@ class Run:
     A trunk's definition does not say how far it goes: nothing on it depends on a horizon.
     """
 
-    kind: Literal["trunk", "branch", "full"]
+    kind: Literal["trunk", "branch", "full", "merge"]
     shape: Shape
     seed: int
     data: str
@@ -53,20 +53,22 @@ class Run:
     ramp: tuple[tuple[int, int], ...] = later(())
     """(from step, batch in tokens): a trunk's batch ramp, and a branch's own batch from its fork on."""
     mixtures: tuple[tuple[int, Weights], ...] = later(())
-    """(from step, weights): a branch's own mixture from its fork on."""
+    """(from step, weights): a branch's own mixture from its fork on, and that of what follows its decay."""
     scaling: Scaling = later(Scaling())
     optimiser: str = later("adamw")
     compiled: bool = later(False)
     """Compiled code rounds otherwise than uncompiled, so it is another run."""
     precision: str = later("fp32")
     """Of matrix products: fp32 or bf16."""
+    averaged: tuple[int, ...] = later(())
+    """Of a merge: the steps of its trunk whose states are averaged as its schedule's decay would weigh them."""
 
     @property
     def id(self) -> str:
         """Readable, and unique by content: size, seed, what it is, and a hash of the definition."""
         what = self.kind if self.kind != "full" else self.schedule.name.replace("/", "-")
-        if self.kind == "branch":
-            what = f"d{self.batches.tokens_at(self.end)}"
+        if self.kind in ("branch", "merge"):
+            what = f"{'d' if self.kind == 'branch' else 'm'}{self.batches.tokens_at(self.end)}"
         return f"{self.shape.name}-s{self.seed}-{what}-{digest(self.definition())}"
 
     @property
@@ -75,7 +77,9 @@ class Run:
 
     @property
     def start(self) -> int:
-        """Updates finished when the run begins: 0, but for a branch, whose first is at its fork."""
+        """Updates finished when the run begins: 0, but for a branch, whose first is at its fork; a merge has none."""
+        if self.kind == "merge":
+            return self.end
         return self.fork if self.kind == "branch" else 0
 
     @property
@@ -85,12 +89,16 @@ class Run:
 
     @property
     def end(self) -> int:
-        """Updates at a branch's end. Others have none of their own."""
+        """Updates at the end of a branch's decay, and of what a merge stands in for. Others have none of their own."""
         return self._decay.end
 
     @property
     def _decay(self) -> Decay:
-        if self.kind != "branch" or not isinstance(self.schedule, WSD) or self.schedule.decay is None:
+        if (
+            self.kind not in ("branch", "merge")
+            or not isinstance(self.schedule, WSD)
+            or self.schedule.decay is None
+        ):
             raise ValueError(f"a {self.kind} has no decay of its own")
         return self.schedule.decay
 
@@ -103,29 +111,18 @@ class Run:
     def branch(self, branch: Branch) -> "Run":
         """The branch of this trunk. Raises InputError when its mixture names a source that the corpus lacks."""
         own = branch.changes
-        weights = None
-        if own.weights is not None:
-            known = [name for name, _ in self.weights]
-            unknown = [name for name, _ in own.weights if name not in known]
-            if unknown:
-                raise InputError(
-                    f"the branch {branch.recipe or 'to ' + str(branch.end)} weighs source {unknown[0]!r}; "
-                    f"the study's sources are {', '.join(known)}"
-                )
-            given = dict(own.weights)
-            if not any(given.values()):
-                raise InputError(
-                    f"the branch {branch.recipe or 'to ' + str(branch.end)} gives every source the weight 0; "
-                    "give one a weight above 0"
-                )
-            weights = tuple((name, given.get(name, 0.0)) for name in known)
+        mixtures = []
+        for step, given in ((branch.fork, own.weights), (branch.end, own.after)):
+            if given is not None:
+                mixtures.append((step, self._mixture(given, branch)))
         return replace(
             self,
-            kind="branch",
+            kind="merge" if branch.averaged else "branch",
+            averaged=branch.averaged,
             schedule=branch.schedule,
             parent=self.id,
             ramp=branch.batches.ramp,
-            mixtures=((branch.fork, weights),) if weights else (),
+            mixtures=tuple(mixtures),
             weight_decay=self.weight_decay if own.weight_decay is None else own.weight_decay,
             betas=(
                 self.betas[0] if own.beta1 is None else own.beta1,
@@ -133,6 +130,21 @@ class Run:
             ),
             clip=self.clip if own.clip is None else own.clip,
         )
+
+    def _mixture(self, given: Weights, branch: Branch) -> Weights:
+        known = [name for name, _ in self.weights]
+        unknown = [name for name, _ in given if name not in known]
+        if unknown:
+            raise InputError(
+                f"the branch {branch.recipe or 'to ' + str(branch.end)} weighs source {unknown[0]!r}; "
+                f"the study's sources are {', '.join(known)}"
+            )
+        if not any(weight for _, weight in given):
+            raise InputError(
+                f"the branch {branch.recipe or 'to ' + str(branch.end)} gives every source the weight 0; "
+                "give one a weight above 0"
+            )
+        return tuple((name, dict(given).get(name, 0.0)) for name in known)
 
 
 def run_of(definition: dict[str, Any], name: str) -> Run:
@@ -150,6 +162,8 @@ def run_of(definition: dict[str, Any], name: str) -> Run:
             given["ramp"] = tuple((step, tokens) for step, tokens in given["ramp"])
         if "mixtures" in given:
             given["mixtures"] = tuple((step, _weights(weights)) for step, weights in given["mixtures"])
+        if "averaged" in given:
+            given["averaged"] = tuple(given["averaged"])
         if "scaling" in given:
             given["scaling"] = Scaling(**given["scaling"])
         return Run(**given)

@@ -12,7 +12,7 @@ from scalinglab.ladder.from_scratch import Constant, Cosine, CosineLoop, Linear,
 from scalinglab.ladder.presets import DecaySpec
 from scalinglab.ladder.schedule import WSD, WSDS, Schedule
 from scalinglab.ladder.shapes import Shape
-from scalinglab.ladder.study import Branches, Full, Study, Variant
+from scalinglab.ladder.study import Branches, Full, Merges, Study, Variant
 
 Planned = TypeVar("Planned")
 
@@ -27,6 +27,8 @@ class Changes:
     clip: float | None = None
     weights: tuple[tuple[str, float], ...] | None = None
     """Source name and weight, of those that are drawn from."""
+    after: tuple[tuple[str, float], ...] | None = None
+    """The same of what is trained on beyond the decay."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,25 @@ class Branch:
     """The trunk's up to the fork."""
     recipe: str = ""
     changes: Changes = Changes()
+    after: tuple[int, ...] = ()
+    """Steps beyond the decay at which it is measured once more, the rate held at its floor."""
+    averaged: tuple[int, ...] = ()
+    """Of a merge: the steps of the trunk whose states are averaged. It trains nothing."""
+
+    @property
+    def last(self) -> int:
+        """The step at which it is through."""
+        return self.after[-1] if self.after else self.end
 
     @property
     def steps(self) -> int:
-        return self.end - self.fork
+        return 0 if self.averaged else self.last - self.fork
 
     @property
     def tokens(self) -> int:
-        """Tokens of the decay alone."""
-        return self.batches.tokens_at(self.end) - self.batches.tokens_at(self.fork)
+        """Tokens of the decay, and of what is trained on after it."""
+        first = self.last - self.steps
+        return self.batches.tokens_at(self.last) - self.batches.tokens_at(first)
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,8 @@ class Trunk:
 
     @property
     def forks(self) -> list[int]:
-        return sorted({branch.fork for branch in self.branches})
+        """Steps whose state something starts from: a branch at its fork, a merge at each state it averages."""
+        return sorted({step for branch in self.branches for step in branch.averaged or (branch.fork,)})
 
     @property
     def steps(self) -> int:
@@ -99,7 +112,12 @@ class Scratch:
     schedule: Schedule
     ends: tuple[int, ...]
     recipe: str
+    others: tuple[tuple[int, str], ...] = ()
+    """Ends that another entry of the study asked for, and that entry's name."""
     branches: tuple[Branch, ...] = field(default=(), init=False)
+
+    def recipe_at(self, end: int) -> str:
+        return dict(self.others).get(end, self.recipe)
 
     @property
     def label(self) -> str:
@@ -138,6 +156,13 @@ def plan(study: Study) -> list[Trunk]:
                         branches.append(
                             _branch(study, entry, spec, half_life, tokens, batches, warmup, size.label)
                         )
+            for merge in study.merges:
+                if merge.applies(size.label, seed):
+                    branches += [
+                        _merge(study, merge, tokens, batches, warmup, size.label)
+                        for tokens in horizons
+                        if merge.horizons is None or tokens in merge.horizons
+                    ]
             kept = tuple(
                 _step(tokens, batches, "checkpoint", size.label) for tokens in study.ladder.checkpoints
             )
@@ -190,7 +215,11 @@ def _each_once(runs: list[Scratch]) -> list[Scratch]:
                 f"entries {first.recipe!r} and {run.recipe!r} of full train size {run.shape.name!r} under the same "
                 "schedule to the same horizon; let them differ, or leave one out"
             )
-        found[key] = replace(first, ends=tuple(sorted({*first.ends, *run.ends})))
+        found[key] = replace(
+            first,
+            ends=tuple(sorted({*first.ends, *run.ends})),
+            others=(*first.others, *((end, run.recipe) for end in run.ends)),
+        )
     return list(found.values())
 
 
@@ -263,7 +292,34 @@ def _branch(
             "shorter warmup"
         )
     schedule = WSD(warmup, Decay(spec.shape, fork, end - fork, spec.floor, half_life))
-    return Branch(fork, end, schedule, batches, recipe, _changes(entry, study))
+    return Branch(
+        fork, end, schedule, batches, recipe, _changes(entry, study), _after(entry, tokens, batches, size)
+    )
+
+
+def _after(entry: Branches | None, tokens: int, batches: Batches, size: str) -> tuple[int, ...]:
+    """The steps at which a branch is measured beyond its decay."""
+    if entry is None or entry.after is None:
+        return ()
+    return tuple(
+        _step(tokens + more, batches, f"after of recipe {entry.name}:", size)
+        for more in sorted(entry.after.tokens)
+    )
+
+
+def _merge(study: Study, entry: Merges, tokens: int, batches: Batches, warmup: int, size: str) -> Branch:
+    """The average that stands in for a decay to `tokens`."""
+    spec = entry.spec(study.schedule.spec())
+    own = Branches(name=entry.name)
+    branch = _branch(study, own, spec, None, tokens, batches, warmup, size)
+    length, count = branch.steps, entry.checkpoints - 1
+    if length < count:
+        raise InputError(
+            f"merge {entry.name!r} to {tokens} tokens of size {size!r} averages {entry.checkpoints} checkpoints over "
+            f"{length} updates; ask for at most {length + 1}, or for a larger decay_share"
+        )
+    averaged = tuple(branch.fork + round(i * length / count) for i in range(count + 1))
+    return replace(branch, averaged=averaged)
 
 
 def _changes(entry: Branches | None, study: Study) -> Changes:
@@ -275,7 +331,10 @@ def _changes(entry: Branches | None, study: Study) -> Changes:
         weights = tuple((name, weight) for name, weight in entry.weights.items() if weight > 0)
     keys = ("weight_decay", "beta1", "beta2", "clip")
     own = {key: getattr(entry, key) for key in keys if getattr(entry, key) != getattr(study.training, key)}
-    return Changes(**own, weights=weights)
+    after = None
+    if entry.after is not None and entry.after.weights is not None:
+        after = tuple((name, weight) for name, weight in entry.after.weights.items() if weight > 0)
+    return Changes(**own, weights=weights, after=after)
 
 
 def _whole_schedules(

@@ -1,6 +1,6 @@
 """The study file: everything that decides what is trained. `study_file` reads and checks one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -148,6 +148,15 @@ class _Where(_Section):
         return (self.sizes is None or size in self.sizes) and (self.seeds is None or seed in self.seeds)
 
 
+class After(_Section):
+    """What a branch is trained on beyond its decay, at the floor of its learning rate."""
+
+    tokens: Annotated[list[Tokens], Field(min_length=1)]
+    """Beyond the horizon, where it is measured."""
+    weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Source name -> weight from the horizon on; by default as in the decay."""
+
+
 class Branches(_Decay, _Where):
     """One way of decaying: a branch for each horizon. What is not given is the trunk's."""
 
@@ -159,6 +168,18 @@ class Branches(_Decay, _Where):
     batch_tokens: Tokens | None = None
     weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
     """Source name -> weight during the decay; sources that are not named weigh 0."""
+    after: After | None = None
+
+
+class Merges(_Decay, _Where):
+    """Averages of trunk checkpoints in place of a decay (WSM, 2025): one for each horizon.
+
+    The decay that is given is the one the average stands in for; what is not given is the trunk's.
+    """
+
+    name: Label
+    checkpoints: Annotated[int, Field(ge=2)]
+    """How many are averaged, evenly spread over the decay, its first and its last update among them."""
 
 
 class Full(_Where):
@@ -183,6 +204,8 @@ class Variants(_Where):
 
     lr: Positives | list[Positives] | None = None
     batch_tokens: Tokens | list[Tokens] | None = None
+    batch_ramp: list[Ramp] | None = None
+    """One ramp, not one of each."""
     optimiser: Literal["adamw", "muon"] | None = None
     weight_decay: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] | None = None
     beta1: Portion | list[Portion] | None = None
@@ -200,7 +223,10 @@ class Variants(_Where):
         """Every combination of the values given."""
         keys = [key for key in type(self).model_fields if key not in _Where.model_fields]
         given = {key: value for key in keys if (value := getattr(self, key)) is not None}
-        values = [value if isinstance(value, list) else [value] for value in given.values()]
+        values = [
+            value if isinstance(value, list) and key != "batch_ramp" else [value]
+            for key, value in given.items()
+        ]
         for chosen in product(*values):
             yield dict(zip(given, chosen, strict=True))
 
@@ -218,13 +244,19 @@ class Variant:
         """In words: `lr 0.004, standard`; "" of the study's own settings."""
         plain = ("parametrisation", "optimiser", "precision")
         return ", ".join(
-            str(value)
+            f"batch {_ramp_text(value)}"
+            if key == "batch_ramp"
+            else str(value)
             if key in plain
             else f"{key} {value:g}"
             if isinstance(value, float)
             else f"{key} {value}"
             for key, value in self.settings
         )
+
+
+def _ramp_text(ramp: Iterable[Ramp]) -> str:
+    return ", ".join(f"{each.batch_tokens} from {each.from_tokens}" for each in ramp) or "without a ramp"
 
 
 class Replicates(_Section):
@@ -280,6 +312,7 @@ class Study(_Section):
     schedule: Schedule
     branches: list[Branches] = []
     """Ways of decaying; by default one, that of `schedule`."""
+    merges: list[Merges] = []
     full: list[Full] = []
     variants: list[Variants] = []
     """The ladder again under other settings; the study's own are always trained."""
@@ -353,7 +386,7 @@ class Study(_Section):
         found = [Variant(bare)]
         for entry in self.variants:
             for chosen in entry.settings():
-                own = {**self.training.model_dump(), **self.model.model_dump()}
+                own = {**dict(self.training), **dict(self.model)}
                 other = {key: value for key, value in chosen.items() if own[key] != value}
                 if not other:
                     continue
@@ -367,7 +400,10 @@ class Study(_Section):
                 }
                 varied = bare.model_copy(update=sections)
                 varied._where = entry
-                found.append(Variant(varied, tuple(other.items())))
+                settings = (
+                    (key, tuple(value) if key == "batch_ramp" else value) for key, value in other.items()
+                )
+                found.append(Variant(varied, tuple(settings)))
         return found
 
     def horizons(self, size: Size) -> list[int]:

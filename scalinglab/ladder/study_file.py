@@ -13,7 +13,7 @@ from scalinglab.errors import InputError
 from scalinglab.ladder.plan import Branch, plan, plan_full
 from scalinglab.ladder.presets import PRESETS
 from scalinglab.ladder.source_names import suffix
-from scalinglab.ladder.study import Branches, Full, Source, Study, Variants
+from scalinglab.ladder.study import Branches, Full, Merges, Source, Study, Variants
 from scalinglab.ladder.tokens import (
     BYTES,
     bpe_vocabulary,
@@ -122,9 +122,13 @@ def _check(study: Study) -> None:
     }
     batches |= {f"branches[{i}].batch_tokens": e.batch_tokens or batch for i, e in enumerate(study.branches)}
     varied = [
-        (f"variants[{i}].batch_tokens", settings.get("batch_tokens", batch))
+        (f"variants[{i}].{key}", tokens)
         for i, entry in enumerate(study.variants)
         for settings in entry.settings()
+        for key, tokens in (
+            ("batch_tokens", settings.get("batch_tokens", batch)),
+            *(("batch_ramp", each.batch_tokens) for each in settings.get("batch_ramp", ())),
+        )
     ]
     for key, tokens in [*batches.items(), *varied]:
         if tokens % data.context:
@@ -165,6 +169,7 @@ def _check_decays(study: Study) -> None:
     for where, given in (
         ("schedule", study.schedule),
         *((f"branches[{i}]", entry) for i, entry in enumerate(study.branches)),
+        *((f"merges[{i}]", entry) for i, entry in enumerate(study.merges)),
     ):
         try:
             spec = given.spec(study.schedule.spec() if where != "schedule" else PRESETS["default"])
@@ -175,15 +180,22 @@ def _check_decays(study: Study) -> None:
                 f"{where}.half_life_tokens: goes with an exponential decay, not with {spec.shape}; leave it out or "
                 'give decay = "exponential"'
             )
-    entries: list[Branches | Full] = [*study.branches, *study.full]
+    entries: list[Branches | Merges | Full] = [*study.branches, *study.merges, *study.full]
     names = [entry.name for entry in entries]
     for entry in entries:
         if names.count(entry.name) > 1:
-            raise InputError(f"two entries of branches and full are named {entry.name!r}; use a name once")
+            raise InputError(
+                f"two entries of branches, merges and full are named {entry.name!r}; use a name once"
+            )
         _check_where(study, entry)
     for entry in study.branches:
         if entry.weights is not None:
             _check_weights(study, entry.name, entry.weights)
+        if entry.after is not None:
+            _check_after(study, entry)
+    for i, merge in enumerate(study.merges):
+        if merge.half_life_tokens is not None:
+            raise InputError(f"merges[{i}].half_life_tokens: does not go with a merge; leave it out")
     for whole in study.full:
         given_up = [key for key in ("period_share", "floor") if key in whole.model_fields_set]
         if given_up and whole.schedule not in ("cosine", "cosine-loop", "linear"):
@@ -193,7 +205,22 @@ def _check_decays(study: Study) -> None:
             )
 
 
-def _check_where(study: Study, entry: Branches | Full | Variants, called: str = "") -> None:
+def _check_after(study: Study, entry: Branches) -> None:
+    """What follows a decay: at a rate above zero, at points each named once."""
+    if entry.after is None:
+        return
+    if entry.spec(study.schedule.spec()).floor == 0.0:
+        raise InputError(
+            f"entry {entry.name!r}: after: the learning rate is 0 where its decay ends, so that nothing would be "
+            "learned; give the decay a floor above 0"
+        )
+    if len(set(entry.after.tokens)) < len(entry.after.tokens):
+        raise InputError(f"entry {entry.name!r}: after.tokens names a point twice")
+    if entry.after.weights is not None:
+        _check_weights(study, entry.name, entry.after.weights)
+
+
+def _check_where(study: Study, entry: Branches | Merges | Full | Variants, called: str = "") -> None:
     """The part of the ladder that an entry applies to."""
     called = called or f"entry {entry.name!r}"  # type: ignore[union-attr]
     known: dict[str, list[Any]] = {

@@ -181,6 +181,8 @@ def _schedules_of(study: Path) -> tuple[dict[str, Any], Any]:
     found: dict[str, Any] = {f"trunk of {trunk.shape.name}": trunk.schedule}
     batches = dict.fromkeys(found, trunk.batches)
     for branch in trunk.branches:
+        if branch.averaged:
+            continue  # a merge has the trunk's rate
         name = f"{branch.recipe} D {count_text(trunk.horizon(branch))}".strip()
         found[name], batches[name] = branch.schedule, branch.batches
     for run in plan_full(read):

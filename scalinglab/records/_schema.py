@@ -49,8 +49,9 @@ COLUMNS: tuple[Column, ...] = (
         "kind",
         "text",
         "",
-        "branch: decayed from a trunk; trunk: undecayed; full: its own whole schedule",
-        choices=("branch", "trunk", "full"),
+        "branch: decayed from a trunk; trunk: undecayed; full: its own whole schedule; after: a branch trained on "
+        "beyond its decay; merge: an average of trunk checkpoints",
+        choices=("branch", "trunk", "full", "after", "merge"),
     ),
     Column(
         "params",

@@ -54,7 +54,7 @@ def derive_table(folder: StudyFolder, write: bool = True) -> Derived:
         for step in sorted(metrics.evals):
             if metrics.diverged is not None and step >= metrics.diverged:
                 continue
-            if manifest["kind"] == "branch" and step != manifest["end"]:
+            if manifest["kind"] == "branch" and step < manifest["end"]:
                 continue
             rows += _rows(manifest, metrics.evals[step])
     table = pd.DataFrame(rows)
@@ -105,7 +105,7 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
     common = {
         "run_id": manifest["id"],
         "trunk_id": manifest["parent"] or manifest["id"],
-        "kind": manifest["kind"],
+        "kind": "after" if _beyond(manifest, record) else manifest["kind"],
         "size": manifest["size"],
         "params": float(counts["params"]),
         "params_total": float(counts["params_total"]),
@@ -120,7 +120,7 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
         "batch_tokens": record.get("batch_tokens", definition["batch_tokens"]),
         "schedule": schedule,
         "decay_share": decay_share,
-        "recipe": manifest.get("recipe") or schedule,
+        "recipe": record.get("recipe") or manifest.get("recipe") or schedule,
         "max_epochs": max(record["epochs"].values()),
         "repeated": max(record["epochs"].values()) > 1,
     }
@@ -141,6 +141,11 @@ def _rows(manifest: dict[str, Any], record: dict[str, Any]) -> list[dict[str, An
         | ({} if tokens_are_bytes or unit == TOKEN else {"bytes_per_token": sizes[name][1] / sizes[name][0]})
         for name, (loss, se) in sets.items()
     ]
+
+
+def _beyond(manifest: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether a branch had been trained on beyond its decay."""
+    return manifest["kind"] == "branch" and record["step"] > manifest["end"]
 
 
 def _schedule(manifest: dict[str, Any], record: dict[str, Any]) -> tuple[str, float]:

@@ -14,7 +14,7 @@ from scalinglab.errors import InputError
 from scalinglab.records.files import write_atomic
 from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 
-CURVE = {"trunk": 40, "full": 40, "branch": 12}
+CURVE = {"trunk": 40, "full": 40, "branch": 12, "merge": 0}
 """Training records kept of a run of each kind."""
 _DIGITS = 6  # of a thinned curve; measurements keep all of theirs
 

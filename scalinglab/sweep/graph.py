@@ -96,13 +96,16 @@ def tasks(trunks: Iterable[PlannedTrunk]) -> list[Task]:
     """All tasks, each after the one it needs."""
     found = []
     for trunk in trunks:
-        recipe = trunk.plan.recipe if isinstance(trunk.plan, Scratch) else ""
         source: tuple[str, int] | None = None
         for station in trunk.plan.stations:
+            recipe = trunk.plan.recipe_at(station) if isinstance(trunk.plan, Scratch) else ""
             found.append(Task(trunk.run, source[1] if source else 0, station, source, recipe))
             source = (trunk.run.id, station)
         for planned, run in zip(trunk.plan.branches, trunk.branches, strict=True):
-            found.append(Task(run, run.start, run.end, (trunk.run.id, run.start), planned.recipe))
+            start, source = run.start, (trunk.run.id, run.start)
+            for end in (run.end, *planned.after):
+                found.append(Task(run, start, end, source, planned.recipe))
+                start, source = end, (run.id, end)
     return found
 
 
@@ -150,6 +153,7 @@ def outstanding(all_tasks: Sequence[Task], folder: StudyFolder) -> list[Task]:
             todo.append(task)
             if task.needs:
                 wanted.add(task.needs)
+            wanted |= {f"{task.run.parent}@{step}" for step in task.run.averaged}
     return todo[::-1]
 
 

@@ -35,7 +35,9 @@ def trained_costs(trunks: Sequence[PlannedTrunk], folder: StudyFolder) -> list[C
             tokens = sum(run.batches.tokens_at(last) - run.batches.tokens_at(first) for first, last in again)
             return Spent.of(run.shape, metrics[run.id].wasted, tokens)
 
-        ends = [(run, run.end) for run in branches if run.end in metrics[run.id].evals]
+        ends = [
+            (run, run.end) for run in branches if run.kind == "branch" and run.end in metrics[run.id].evals
+        ]
         if isinstance(trunk.plan, Scratch):
             ends = [(trunk.run, end) for end in trunk.plan.ends if end in metrics[trunk.run.id].evals]
         rows.append(

@@ -221,6 +221,10 @@ def _train(
             return stop
 
         note("begin", {"step": trainer.step, **software(task.run), **_where(trainer)})
+        if task.run.averaged:
+            note("eval", _measurement(task, trainer, trainer.evaluate()))
+            flush()
+            return ("done", task.id)
         try:
             finished = trainer.train(task.end, record, pause)
             if not finished:
@@ -268,6 +272,7 @@ def _where(trainer: "Trainer") -> dict[str, object]:  # type: ignore[name-define
 def _measurement(task: Task, trainer: "Trainer", sets: dict[str, Any]) -> dict[str, Any]:  # type: ignore[name-defined] # noqa: F821
     """The record of a held-out measurement, and of the text that the model has seen by then."""
     run, batches = task.run, task.run.batches
+    own = {"recipe": task.recipe} if run.kind == "full" else {}  # its ends may be of several recipes
     samples = batches.samples_before(task.end, run.shape.context)
     epochs = zip(run.weights, trainer.mixture.epochs(samples), strict=True)
     seen = batches.tokens_at(task.end)
@@ -278,6 +283,7 @@ def _measurement(task: Task, trainer: "Trainer", sets: dict[str, Any]) -> dict[s
         "epochs": {name: round(epochs, 6) for (name, _), epochs in epochs},
         "batch_tokens": batches.at(task.end - 1),
         "decay_share": _decay_share(run, task.end),
+        **own,
         "sets": {name: found.record() for name, found in sets.items()},
     }
 
@@ -304,8 +310,8 @@ def manifest(task: Task) -> dict[str, object]:
         "origin": task.origin,
         "parent": run.parent,
         "start": run.start,
-        "end": run.end if run.kind == "branch" else None,
-        "schedule_name": run.schedule.name,
+        "end": run.end if run.kind in ("branch", "merge") else None,
+        "schedule_name": run.schedule.name.replace("wsd", "merge") if run.averaged else run.schedule.name,
         "counts": {
             "params": shape.params,
             "params_total": shape.params_total,
@@ -319,6 +325,10 @@ def manifest(task: Task) -> dict[str, object]:
 
 def _load(trainer: "Trainer", task: Task, store: StudyFolder, folder: RunFolder) -> None:  # type: ignore[name-defined] # noqa: F821
     """Bring the trainer as far as the task was ever taken: to its end, an interruption, or its start."""
+    if task.run.averaged:
+        trunk = store.run(str(task.run.parent))
+        trainer.average([trunk.checkpoint_path(step) for step in task.run.averaged])
+        return
     for path in (folder.checkpoint_path(task.end), folder.resume_path):
         if not path.exists():
             continue

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalinglab.ladder.definition import Run
+from scalinglab.ladder.merge import merge_weights
 from scalinglab.ladder.needs import EVALUATION_BATCH
 from scalinglab.ladder.parametrisation import parametrise
 from scalinglab.training import checkpoint
@@ -222,6 +223,24 @@ class Trainer:
             for name, tensor in self.model.p.items():
                 tensor.copy_(state[f"model.{name}"])
         self.optimiser.load(state, self.step)
+
+    def average(self, paths: Sequence[Path]) -> None:
+        """Take over the average of the states that a merge names, weighed as its schedule's decay would.
+
+        Weights alone: an average is not trained on, and the optimiser's moments stay clear.
+        Raises InputError where a state is missing.
+        """
+        run = self.run
+        weights = merge_weights(run.schedule, run.averaged)
+        total = {name: torch.zeros_like(tensor, dtype=torch.float64) for name, tensor in self.model.p.items()}
+        for path, weight in zip(paths, weights, strict=True):
+            state, _ = checkpoint.load(path)
+            for name, tensor in total.items():
+                tensor += weight * state[f"model.{name}"].to(tensor.device, torch.float64)
+        with torch.no_grad():
+            for name, tensor in self.model.p.items():
+                tensor.copy_(total[name])
+        self.step = run.end
 
     @property
     def _gradients(self) -> list[Tensor]:

@@ -50,8 +50,8 @@ BRANCH, FULL, SIZE = '[[branches]]\nname = "x"\n', '[[full]]\nname = "x"\n', "wi
 RAMP = "batch_tokens = 512\nbatch_ramp = ["
 
 ENTRIES = [
-    (BRANCH + BRANCH, r"two entries of branches and full are named 'x'"),
-    (BRANCH + FULL + 'schedule = "cosine"\n', r"two entries of branches and full are named 'x'"),
+    (BRANCH + BRANCH, r"two entries of branches, merges and full are named 'x'"),
+    (BRANCH + FULL + 'schedule = "cosine"\n', r"two entries of branches, merges and full are named 'x'"),
     (
         BRANCH + BRANCH.replace("x", "y"),
         r"entries 'x' and 'y' of branches decay alike to 256000 tokens of size",

@@ -257,7 +257,7 @@ def test_more_bad_rows_are_counted(write):
         ("decay_share", "10", "decay_share must be between 0 and 1"),
         ("unique_tokens", "0", "unique_tokens must be above 0"),
         ("lr", "fast", '"fast" is not a number'),
-        ("kind", "trnk", "write branch, trunk or full, or rename the column"),
+        ("kind", "trnk", "write branch, trunk, full, after or merge, or rename the column"),
     ],
 )
 def test_optional_columns_are_checked_where_given_and_may_be_empty(write, column, cell, what):
