@@ -53,10 +53,11 @@ def trial_study(study: Study, settings: Mapping[str, float]) -> Study:
     ladder = study.ladder.model_copy(
         update={"sizes": [size], "horizons": [], "tokens_per_param": [], "checkpoints": rungs(study)}
     )
+    branches = [entry.model_copy(update={"after": None}) for entry in study.branches[:1]]
     return study.model_copy(
         update=varied
-        | {"ladder": ladder, "seeds": study.seeds[:1], "branches": study.branches[:1]}
-        | {"full": [], "variants": [], "search": None}
+        | {"ladder": ladder, "seeds": study.seeds[:1], "branches": branches}
+        | {"merges": [], "full": [], "variants": [], "search": None}
     )
 
 
