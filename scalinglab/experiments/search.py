@@ -4,7 +4,6 @@ MiniCPM found its constants by a Bayesian search of about 400 trials on its 0.00
 own settings are MiniCPM's constants, and its last variant carries what the search of the same study found.
 """
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from scalinglab.analysis import Estimate, count_text, number_text
 from scalinglab.analysis.found_constants import best, complete
 from scalinglab.analysis.response_surface import FACTOR
 from scalinglab.experiments.report import Beside, Report
-from scalinglab.experiments.search_findings import LEVEL, Findings, findings, mean_of
+from scalinglab.experiments.search_findings import LEVEL, Findings, findings, mean_of, pooled
 from scalinglab.experiments.search_words import claims_of, ends_text, notes_of, verdict_of
 from scalinglab.experiments.wind_tunnel import Trained
 
@@ -75,7 +74,7 @@ def _lines(f: Findings) -> list[Beside]:
             f"{name}, found",
             number_text(PUBLISHED[name]),
             each,
-            "ours: ends of the best trials",
+            "published: MiniCPM, table 7; ours: ends of the best trials",
         )
         for name, each in f.found.items()
     ]
@@ -121,13 +120,19 @@ def _tables(f: Findings) -> dict[str, pd.DataFrame]:
         f"What the search found, and what each constant is worth ({unit}; {LEVEL:.0%} intervals)": pd.DataFrame(
             rows
         ),
-        "The best trials": ranked[["trial", *f.found, "loss"]],
+        f"The best trials ({unit})": ranked[["trial", *f.found]].assign(loss=_four(ranked["loss"])),
     }
     cells = f.compared.cells.drop(columns=["seeds", "loss_unit"])
     means = f.compared.pairs.groupby(["params", "tokens"])[["own", "found"]].mean().reset_index()
     merged = cells.merge(means, on=["params", "tokens"])
+    merged[["own", "found"]] = merged[["own", "found"]].apply(_four)
     merged = merged.rename(columns={"own": "loss, MiniCPM's", "found": "loss, found"})
     return tables | {f"Both settings by size and horizon ({unit})": merged}
+
+
+def _four(losses: pd.Series) -> pd.Series:
+    """As text with four decimals: trials differ in the third."""
+    return losses.map(lambda loss: f"{loss:.4f}")
 
 
 # ---- figures ----------------------------------------------------------------------------------------
@@ -141,7 +146,10 @@ def _trials_figure(f: Findings) -> "Axes":
 
 
 def _progress_figure(f: Findings, params: float) -> "Axes":
-    """With what MiniCPM's constants reach on the same size and tokens, where that was trained."""
+    """With what MiniCPM's constants reach on the same size and tokens, where that was trained.
+
+    Its interval is that of a mean over seeds, their scatter pooled over sizes.
+    """
     from scalinglab import plots
 
     pairs, head = f.compared.pairs, f.search.header
@@ -150,8 +158,7 @@ def _progress_figure(f: Findings, params: float) -> "Axes":
     )
     reference = None
     if len(same):
-        spread = float(same.std(ddof=1)) if len(same) > 1 else math.nan
-        reference = mean_of(same, spread, len(same) - 1)
+        reference = mean_of(same, *pooled(pairs, ["own", "found"], ["params", "tokens"]))
     return plots.search_progress(f.trials, params, reference)
 
 

@@ -143,11 +143,12 @@ def verdict_of(f: Findings) -> str:
             if f.surface.retuned[name].value < (noise if not math.isnan(noise) else 0.0)
         ]
         text += (
-            f" Moving {dear} a factor {FACTOR:g} costs most once the others are set anew, "
+            f" Once the others are set anew, moving {dear} by a factor {FACTOR:g} costs most, "
             f"{f.surface.retuned[dear]} {unit}"
         )
         cheap = [name for name in free if name != dear]
-        text += f"; of {' and '.join(cheap)} that costs less than seeds differ by." if cheap else "."
+        listed = " and ".join(filter(None, [", ".join(cheap[:-1]), *cheap[-1:]]))
+        text += f"; for {listed} that is less than seeds differ by." if cheap else "."
     return text
 
 
