@@ -34,7 +34,7 @@ $(VENV)/.train: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "Installing what the tests need ..."
-	$(PIP) -e ".[train,report,docs,dev]"
+	$(PIP) -e ".[train,search,report,docs,dev]"
 	touch $@
 
 $(VENV)/.lab: $(VENV)/.train

@@ -14,6 +14,7 @@ from scalinglab.cli import (  # noqa: F401  each registers its commands, in the 
     _import,
     _report,
     _runs,
+    _search,
 )
 from scalinglab.cli._app import main
 

@@ -16,6 +16,7 @@ from scalinglab.cli._progress import steps
 from scalinglab.cli._table import table
 from scalinglab.errors import InputError, StudyConflict
 from scalinglab.experiments.catalogue import EXPERIMENTS, Progress
+from scalinglab.experiments.found_study import write_found_study
 from scalinglab.experiments.page import Shown, gallery, page
 from scalinglab.experiments.published_fits import FITS, find_data
 from scalinglab.experiments.report import Report
@@ -27,6 +28,7 @@ from scalinglab.experiments.wind_tunnel import (
     study_folder,
     study_path,
 )
+from scalinglab.ladder import read_study
 from scalinglab.records.files import write_atomic
 from scalinglab.records.pack import pack
 from scalinglab.records.store import StudyFolder
@@ -103,7 +105,12 @@ def _trained(study: str, scale: str, runs: Path, workers: int | None, yes: bool)
     from scalinglab.extras import need_training
 
     need_training()
+    search = read_study(path).search
     dry_run(path, folder.path, workers, False, False, tail=False)
+    if search is not None:
+        say(
+            f"Before it {search.trials} trials of its search, and after it the same again with what they find."
+        )
     if not yes:
         if not sys.stdin.isatty():
             raise InputError("nothing was trained; add --yes where nobody can be asked")
@@ -112,6 +119,13 @@ def _trained(study: str, scale: str, runs: Path, workers: int | None, yes: bool)
             return None
     others = [StudyFolder(found.parent) for found in sorted(runs.glob("*/data.json"))]
     try:
+        if search is not None:
+            from scalinglab.cli._search import run_trials
+
+            found = run_trials(path, folder.path, workers)
+            if found is None:
+                return None
+            path = write_found_study(path, folder, found)
         swept = train(path, folder.path, workers, others=others)
     except KeyboardInterrupt:
         swept = None

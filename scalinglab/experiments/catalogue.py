@@ -78,6 +78,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "continual",
         "scaling-law",
     ),
+    "search": Experiment(
+        "constants of the parametrisation found by a search on the smallest size, against MiniCPM's at larger ones",
+        "runs",
+        "search",
+        "search",
+    ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
         "training",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from scalinglab.errors import InputError
+from scalinglab.experiments.found_study import found_study_path
 from scalinglab.ladder import Study, read_study
 from scalinglab.records.derive import derive_table
 from scalinglab.records.store import StudyFolder
@@ -59,11 +60,16 @@ class Trained:
 
 
 def read_trained(study: str, scale: str, runs: Path) -> Trained:
-    """Read what stands. Raises InputError when some of the study's runs are missing."""
+    """Read what stands; of a study with a search, the one that it led to.
+
+    Raises InputError when some of the study's runs are missing.
+    """
     path, folder = study_path(study, scale), study_folder(study, scale, runs)
     if not folder.data_path.exists():
         raise InputError(f"{folder.path} holds no runs of {path.stem}; train them (scalinglab reproduce)")
     definition = read_study(path)
+    if definition.search is not None:
+        definition = read_study(found_study_path(path, folder))
     trunks = begun(definition, folder)
     missing = outstanding(tasks(trunks), folder)
     if missing:

@@ -6,27 +6,23 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 from scalinglab.errors import InputError
 from scalinglab.ladder import identity
 from scalinglab.ladder.named_shapes import named_shape
 from scalinglab.ladder.presets import PRESETS, DecaySpec
+from scalinglab.ladder.search import Search
+from scalinglab.ladder.section import STRICT, Name, Positive, Seed, Share, Tokens
 from scalinglab.ladder.shapes import Shape
 from scalinglab.ladder.source_names import data_set_name, path_name
 from scalinglab.ladder.tokens import BYTES, bpe_vocabulary, read_tokenizer_file, vocabulary_of
 
-Positive = Annotated[int, Field(gt=0)]
-Tokens = Annotated[int, Field(gt=0, description="tokens")]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Seed = Annotated[int, Field(ge=0)]
 
 
 class _Section(BaseModel):
-    # strict: "12" is not a number here, and a misspelt key is an error rather than a default kept
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 class Source(_Section):
@@ -320,6 +316,8 @@ class Study(_Section):
     full: list[Full] = []
     variants: list[Variants] = []
     """The ladder again under other settings; the study's own are always trained."""
+    search: Search | None = None
+    """Constants to be found by many short runs of one size (`scalinglab search`); a sweep passes it over."""
     ladder: Ladder
     _tokenizer_vocab: int | None = PrivateAttr(None)
     _where: _Where = PrivateAttr(_Where())

@@ -21,6 +21,7 @@ from scalinglab.ladder.tokens import (
     read_tokenizer_file,
     vocabulary_of,
 )
+from scalinglab.ladder.trials import check_search
 
 
 def read_study(path: str | Path) -> Study:
@@ -160,6 +161,7 @@ def _check(study: Study) -> None:
         )
     for variant in study.expanded():
         _check_twins(variant.study)
+    check_search(study)
 
 
 def _check_decays(study: Study) -> None:

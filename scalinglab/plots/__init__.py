@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scalinglab.plots._profile import profile
     from scalinglab.plots._review import review
     from scalinglab.plots._schedules import schedule, schedule_kinds
+    from scalinglab.plots._search import search_gains, search_progress, search_trials
     from scalinglab.plots._training import read_curves, schedule_and_loss
 
 _HOME = {
@@ -74,6 +75,9 @@ _HOME = {
     "schedule": "_schedules",
     "schedule_and_loss": "_training",
     "schedule_kinds": "_schedules",
+    "search_gains": "_search",
+    "search_progress": "_search",
+    "search_trials": "_search",
     "style": "_canvas",
 }
 
@@ -115,6 +119,9 @@ __all__ = [
     "schedule",
     "schedule_and_loss",
     "schedule_kinds",
+    "search_gains",
+    "search_progress",
+    "search_trials",
     "style",
 ]
 

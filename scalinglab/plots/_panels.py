@@ -44,8 +44,10 @@ def panel_below(ax: Axes, share: float = 0.36) -> Axes:
     return below
 
 
-def panel_grid(ax: Axes, rows: int, columns: int, panels: int) -> list[Axes]:
+def panel_grid(ax: Axes, rows: int, columns: int, panels: int, *, share_x: bool = True) -> list[Axes]:
     """Divide the place that `ax` has among `panels` Axes, row by row, which share both axes; `ax` is the first.
+
+    share_x: no, where each has an x axis of its own.
 
     Where the last row is not full, its last panel is as wide as what is left of it.
     """
@@ -64,5 +66,5 @@ def panel_grid(ax: Axes, rows: int, columns: int, panels: int) -> list[Axes]:
     for i in range(1, panels):
         row, column = divmod(i, columns)
         where = grid[row, column:] if i == panels - 1 else grid[row, column]
-        found.append(figure.add_subplot(where, sharex=ax, sharey=ax))
+        found.append(figure.add_subplot(where, sharex=ax if share_x else None, sharey=ax))
     return found

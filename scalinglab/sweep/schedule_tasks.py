@@ -44,7 +44,7 @@ def schedule(
     not wait for that. Raises EnvironmentProblem when the machine lacks something, as disk space.
     """
     book = _Book(todo, watch)
-    with _interrupts() as interrupted:
+    with interrupts() as interrupted:
         try:
             while book.open or (book.most_urgent() and not book.outcome.stopped):
                 if interrupted and not book.outcome.stopped:
@@ -161,7 +161,7 @@ class _Book:
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def interrupts() -> Iterator[list[int]]:
     """Yields a list that a first Ctrl-C fills; a second one raises KeyboardInterrupt as ever.
 
     An exception in the middle of reading an engine's message would lose the rest of it.

@@ -17,12 +17,16 @@ from matplotlib.figure import Figure
 
 import scalinglab as sl
 from scalinglab import laws, plots
-from scalinglab.analysis import Answer
+from scalinglab.analysis import Answer, Estimate
+from scalinglab.analysis.found_constants import found_constants
 from scalinglab.errors import InputError
 from scalinglab.experiments.quickstart import STUDY
 from scalinglab.ladder import Batches, parse_schedule
 
-NAMES = sorted({*plots.KINDS, "paired", "schedule_kinds", "coordinate_check", "lr_valleys", "lr_drift"})
+NAMES = sorted(
+    {*plots.KINDS, "paired", "schedule_kinds", "coordinate_check", "lr_valleys", "lr_drift"}
+    | {"search_trials", "search_progress", "search_gains"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +80,8 @@ def figures(
     along.bootstrap(50)
     reviewed = sl.check(pd.concat([runs, runs.iloc[:2]]))
     transfer = {name: sl.analysis.lr_transfer(own) for name, own in valleys_of_widths().items()}
+    trials, ranges = a_search(), {"lr": (0.001, 0.1), "scale_emb": (1.0, 100.0), "init_std": (0.01, 1.0)}
+    best = found_constants(trials, list(ranges))
     ramp = Batches(256_000, ((3000, 512_000), (6000, 1_024_000)))
     return {
         "schedule": lambda **ax: plots.schedule(parse_schedule("default:total=10000"), batches=ramp, **ax),
@@ -110,6 +116,9 @@ def figures(
         "paired": lambda **ax: plots.paired(compared, **ax),
         "lr_valleys": lambda **ax: plots.lr_valleys(transfer, **ax),
         "lr_drift": lambda **ax: plots.lr_drift(transfer, **ax),
+        "search_trials": lambda **ax: plots.search_trials(trials, best, ranges, {"lr": 0.01}, **ax),
+        "search_progress": lambda **ax: plots.search_progress(trials, 1e4, Estimate(2.53, 2.51, 2.55), **ax),
+        "search_gains": lambda **ax: plots.search_gains(gains(), **ax),
         "coordinate_check": lambda **ax: plots.coordinate_check(activations(), **ax),
     }
 
@@ -123,6 +132,28 @@ def many_sizes() -> pd.DataFrame:
         loss = laws.Chinchilla().predict(law, params=n, tokens=d)
         parts.append(pd.DataFrame({"run_id": f"{n:.4g}", "params": n, "tokens": d, "loss": loss}))
     return pd.concat(parts, ignore_index=True)
+
+
+def a_search() -> pd.DataFrame:
+    """Trials about a bowl: finished, pruned and diverged ones, some far above."""
+    rng = np.random.default_rng(0)
+    off = rng.uniform(-2, 2, (40, 3))
+    states = np.array(["complete", "complete", "pruned", "complete", "diverged"])[np.arange(40) % 5]
+    loss = np.where(states == "complete", 2.5 + 0.2 * (off**2).sum(1), np.nan)
+    constants = np.exp(off) * [0.01, 10.0, 0.1]
+    frame = pd.DataFrame(constants, columns=["lr", "scale_emb", "init_std"]).assign(state=states, loss=loss)
+    return frame.assign(
+        trial=range(40), tokens=np.where(states == "complete", 1e5, 3e4), loss_unit="nats/byte"
+    )
+
+
+def gains() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"params": n, "tokens": d, "difference": 1e-3 * (i - 1), "lo": 1e-3 * (i - 3), "hi": 1e-3 * (i + 1),
+         "seeds": (-0.002, 0.001 * i), "loss_unit": "nats/byte"}
+        for i, n in enumerate((1e4, 4e4, 1e5))
+        for d in (256e3, 512e3)
+    )  # fmt: skip
 
 
 def activations() -> pd.DataFrame:
