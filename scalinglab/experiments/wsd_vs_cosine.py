@@ -7,13 +7,10 @@ hence the same weights at the start and the same data order.
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
-import numpy as np
-
-from scalinglab.analysis import Estimate, count_text
-from scalinglab.analysis.seed_gaps import Judged, SeedGaps, judged
+from scalinglab.analysis import count_text
 from scalinglab.experiments import wsd_figures
+from scalinglab.experiments.gap_claims import Verdict, matched, seeds_to_tell
 from scalinglab.experiments.report import Beside, Claim, Report
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_ends import Ends, difference, percent
@@ -31,16 +28,13 @@ from scalinglab.experiments.wsd_findings import (
 from scalinglab.experiments.wsd_tables import ledger, tables_of
 from scalinglab.experiments.wsd_words import notes_of, setup_of, verdict_of
 
-Verdict = Literal["confirmed", "contradicted", "undecided"]
 ENOUGH, SHORT = 0.1, 0.025
 """The shares that MiniCPM speaks of."""
-_VERDICT: dict[Judged, Verdict] = {"beyond": "contradicted", "within": "confirmed", "open": "undecided"}
 _OPPOSITE: dict[Verdict, Verdict] = {
     "confirmed": "contradicted",
     "contradicted": "confirmed",
     "undecided": "undecided",
 }
-_MOST_SEEDS = 50
 
 
 def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lambda *step: None) -> Report:
@@ -143,10 +137,10 @@ def claims_of(said: Findings) -> list[Claim]:
     """The paper's claims, those left out that the study has no decays for."""
     ends = said.ends
     claims = [
-        _matched(
-            said,
+        matched(
             f"WSD with a decay of {percent(ends.main.share)} matches or beats Cosine(T = S)",
             said.gap(ends.main),
+            said.noise,
             f"{ends.main.label} ends {{}} {ends.loss_unit} from {ends.reference.label}",
         )
     ]
@@ -155,18 +149,18 @@ def claims_of(said: Findings) -> list[Claim]:
     if enough is not None and longer:
         best = min(longer, key=lambda each: said.mean(each, enough).value)
         claims.append(
-            _matched(
-                said,
+            matched(
                 f"a decay of {percent(ENOUGH)} of the total is enough at every horizon: a longer one gains nothing",
                 said.gap(enough, best),
+                said.noise,
                 f"{percent(ENOUGH)} ends {{}} {ends.loss_unit} from {percent(best.share)} on the same trunks",
             )
         )
     if enough is not None and short is not None:
-        found = _matched(
-            said,
+        found = matched(
             f"a decay of {percent(SHORT)} is not enough",
             said.gap(short, enough),
+            said.noise,
             f"{percent(SHORT)} ends {{}} {ends.loss_unit} from {percent(ENOUGH)} on the same trunks",
             everywhere=False,
         )
@@ -174,71 +168,6 @@ def claims_of(said: Findings) -> list[Claim]:
     if len(ends.shapes) > 1:
         claims.append(_shape_claim(said))
     return claims
-
-
-def _matched(said: Findings, claim: str, gaps: SeedGaps, because: str, everywhere: bool = True) -> Claim:
-    """The claim that a gap is no more than the seed noise; `because` has a place for the gap.
-
-    everywhere: one horizon at which the gap is larger contradicts it as well, its interval widened for as many
-    looks as there are horizons.
-    """
-    mean = gaps.overall(LEVEL)
-    how = judged(mean, said.noise)
-    each = 1 - (1 - LEVEL) / max(len(gaps.cells), 1)
-    beyond = [cell for cell in gaps.cells if judged(gaps.cell(cell, each), said.noise) == "beyond"]
-    text = because.format(estimate_text(mean)) + f"; seed noise {loss_text(said.noise)}"
-    text += f"; {len(gaps.cells)} horizons, {gaps.seeds} seeds"
-    if beyond:
-        where = (
-            "every horizon" if len(beyond) == len(gaps.cells) else f"D = {', '.join(map(count_text, beyond))}"
-        )
-        text += f"; above the noise at {where}"
-    trend, last = gaps.trend(LEVEL), max(gaps.cells)
-    if trend.lo > 0 or trend.hi < 0:
-        text += f"; {signed(gaps.cell(min(gaps.cells)).value)} at D = {count_text(min(gaps.cells))}, "
-        text += f"{signed(gaps.cell(last).value)} at {count_text(last)}: {estimate_text(trend)} a doubling"
-    decide = _decide(gaps, mean, said.noise) if how == "open" else ""
-    if everywhere and beyond:
-        how, decide = "beyond", ""
-    elif (
-        everywhere
-        and how == "within"
-        and trend.lo > 0
-        and judged(gaps.cell(last, each), said.noise) == "open"
-    ):
-        how, decide = "open", _longer(gaps, trend, said.noise)
-    if how == "within" and mean.lo > 0:
-        text += "; above zero, but by less than another seed changes"
-    if how == "within" and mean.hi < 0:
-        text += "; below zero"
-    return Claim(claim, _VERDICT[how], text, decide)
-
-
-def _longer(gaps: SeedGaps, trend: Estimate, noise: float) -> str:
-    """Where a gap that grows with D is larger than the noise, by its trend."""
-    middle = float(np.mean(np.log2(gaps.cells)))
-    at = 2.0 ** (middle + (noise - float(gaps.pairs.mean().mean())) / trend.value)
-    reached = f"by its trend it passes the seed noise near D = {count_text(at)}"
-    return f"longer horizons or more seeds: the gap grows with D, and {reached}"
-
-
-def _decide(gaps: SeedGaps, mean: Estimate, margin: float) -> str:
-    """How many seeds would bring the interval to one side of the margin, were the mean to stay."""
-    if math.isnan(mean.lo) or math.isnan(margin):
-        return "more seeds: one alone has no interval"
-    apart = abs(mean.value - margin)
-    by_seed = float(gaps.pairs.mean(axis=1).std(ddof=1))
-    needed = next((n for n in range(2, _MOST_SEEDS + 1) if _half(n) * by_seed < apart), None)
-    if needed is None:
-        what = "as large as the seed noise" if margin else "zero"
-        return f"more than {_MOST_SEEDS} seeds: the difference is about {what}"
-    return f"about {max(needed, gaps.seeds + 1)} seeds, if the mean stays"
-
-
-def _half(n: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.5 + LEVEL / 2, n - 1)) / math.sqrt(n)
 
 
 def _shape_claim(said: Findings) -> Claim:
@@ -263,7 +192,7 @@ def _shape_claim(said: Findings) -> Claim:
         closest = min(
             (other for other in others if other not in above), key=lambda one: abs(found[one].value)
         )
-        decide = _decide(said.gap(closest, ends.main), found[closest], 0.0)
+        decide = seeds_to_tell(said.gap(closest, ends.main), found[closest], 0.0)
     return Claim(
         f"{ends.main.shape_text} is the best shape of a decay (Hägele et al. 2024)",
         verdict,
