@@ -68,6 +68,7 @@ class MergeEnds:
         ]
         if not self.merges:
             raise InputError("the study merges no checkpoints ([[merges]]); add them")
+        self._best: dict[tuple[tuple[str, ...], str | None], pd.DataFrame] = {}
         self.count = Counter(each.count for each in self.merges).most_common(1)[0][0]
         """States that most merges average: windows and weights are compared with as many."""
         if not self.horizons:
@@ -203,9 +204,12 @@ class MergeEnds:
 
     def best_of(self, ways: Sequence[Recipe], eval_set: str | None = None) -> pd.DataFrame:
         """Losses of the best of each horizon (by the average over sets): a row a seed, a column a horizon."""
-        return pd.DataFrame(
-            {each: self.losses(self.best_at(ways, each), eval_set)[each] for each in self.horizons}
-        )
+        key = (tuple(each.name for each in ways), eval_set)
+        if key not in self._best:
+            self._best[key] = pd.DataFrame(
+                {each: self.losses(self.best_at(ways, each), eval_set)[each] for each in self.horizons}
+            )
+        return self._best[key]
 
     def best_gap(self, eval_set: str | None = None) -> SeedGaps:
         """The best merge of each horizon less its best decay."""
@@ -263,16 +267,44 @@ class MergeEnds:
         return pd.DataFrame(parts).dropna()
 
     @cached_property
+    def near(self) -> list[float]:
+        """Of the windows that all weights share, neighbours that span about the factor that the numbers of states do.
+
+        The best by the mean loss among them; those of the lowest loss, where several sets span it. [] where the numbers
+        were not varied, or all windows span no more.
+        """
+        if not self.counts or len(self.shared) < 3:
+            return []
+        factor = np.log(self.counts[-1].count / self.counts[0].count)
+        loss = self.grid.T.groupby(level=1).mean().T.mean()
+        best = float(loss.idxmin())
+        sets = [
+            self.shared[i:j]
+            for i in range(len(self.shared))
+            for j in range(i + 2, len(self.shared) + 1)
+            if best in self.shared[i:j]
+        ]
+        off = {tuple(each): round(abs(np.log(each[-1] / each[0]) - factor), 6) for each in sets}
+        chosen = min(sets, key=lambda each: (off[tuple(each)], float(loss[each].mean())))
+        return chosen if len(chosen) < len(self.shared) else []
+
+    @cached_property
     def effects(self) -> dict[str, pd.Series]:
         """Factor -> variance of the loss over its levels, a value each (seed, horizon).
 
         Window and weights: of the means over the other, on `grid`; both: what is left of the grid's variance. Number of
-        states: at the one window at which it was varied. Those that the study does not vary are left out.
+        states: at the one window at which it was varied. Near windows, and weights over them: of `near` alone. What the
+        study does not vary is left out.
         """
         found: dict[str, pd.Series] = {}
         if len(self.shared) > 1:
             by_share = self.grid.T.groupby(level=1).mean().T
             found["window"] = by_share.var(axis=1, ddof=0)
+            if self.near:
+                found["near windows"] = by_share[self.near].var(axis=1, ddof=0)
+                if len(self.shapes) > 1:
+                    within = self.grid.loc[:, self.grid.columns.get_level_values(1).isin(self.near)]
+                    found["near weights"] = within.T.groupby(level=0).mean().var(ddof=0)
             if len(self.shapes) > 1:
                 by_shape = self.grid.T.groupby(level=0).mean().T
                 found["weights"] = by_shape.var(axis=1, ddof=0)
@@ -300,8 +332,8 @@ class MergeEnds:
 
     # ---- what it costs -----------------------------------------------------------------------------------
 
-    def at_equal_compute(self) -> SeedGaps:
-        """The best merge of a trunk trained on for as many tokens as the best decay took beside it, less that decay.
+    def at_equal_compute(self, decay: Recipe) -> SeedGaps:
+        """The best merge of a trunk trained on for as many tokens as a decay took beside it, less that decay.
 
         A decay over the share s of D costs s·D tokens that the trunk does not get; with them it comes to (1 + s)·D.
         The merges' loss there is read between horizons, straight in the logarithms of loss and tokens, which for a
@@ -310,11 +342,20 @@ class MergeEnds:
         merged = np.log(self.best_of(self.merges))
         found = {}
         for horizon, beyond in zip(self.horizons, self.horizons[1:], strict=False):
-            decay = self.best_at(self.decays, horizon)
+            if horizon not in self.losses(decay):
+                continue
             way = np.log1p(decay.share) / np.log(beyond / horizon)
             loss = np.exp(merged[horizon] + way * (merged[beyond] - merged[horizon]))
             found[horizon] = loss - self.losses(decay)[horizon]
         return SeedGaps(pd.DataFrame(found))
+
+    @cached_property
+    def best_for_compute(self) -> Recipe:
+        """The decay that does best so."""
+        return max(
+            self.decays,
+            key=lambda each: np.nan_to_num(self.at_equal_compute(each).overall().value, nan=-np.inf),
+        )
 
     def tokens(self, ways: Sequence[Recipe]) -> int:
         """Tokens of one trunk as far as these need it, and of their decays beside it."""

@@ -16,6 +16,8 @@ from scalinglab.experiments.gap_claims import Verdict, matched, seeds_to_tell
 from scalinglab.experiments.merge_ends import MergeEnds, mean_gaps
 from scalinglab.experiments.merging_words import (
     FACTORS,
+    NEAR,
+    NEAR_WEIGHTS,
     NUMBER,
     WEIGHTS,
     WINDOW,
@@ -69,7 +71,7 @@ def _lines(ends: MergeEnds) -> list[Beside]:
             f"best merge above the best decay ({unit})",
             "below 0: MMLU-Pro +5.5 %, HumanEval +2.9 %, MATH +3.5 %",
             estimate_text(gap.overall(LEVEL)),
-            "published: benchmarks of billions of parameters, best data late",
+            "published: benchmarks, with chosen data at the end",
         ),
         Beside(
             f"what the best decay takes off the undecayed trunk ({unit})",
@@ -102,17 +104,17 @@ def _lines(ends: MergeEnds) -> list[Beside]:
                     levels_text(ends, factor),
                 )
             )
-    equal = ends.at_equal_compute()
+    best = ends.best_for_compute
+    equal = ends.at_equal_compute(best)
     if equal.seeds:
         lines.append(
             Beside(
-                f"the same at equal compute, the trunk going on for what the decay took ({unit})",
+                f"best merge above the decay {best.label} at equal compute: the trunk goes on meanwhile ({unit})",
                 "",
                 estimate_text(equal.overall(LEVEL)),
-                f"D = {listed([count_text(each) for each in equal.cells])}",
+                f"D = {listed([count_text(each) for each in equal.cells])}; the decay that does best so",
             )
         )
-    best = ends.best_at(ends.decays, ends.horizons[-1])
     alone, beside = ends.tokens(ends.merges), ends.tokens([best])
     lines.append(
         Beside(
@@ -142,6 +144,12 @@ def _tables(ends: MergeEnds) -> dict[str, pd.DataFrame]:
     if ends.twins:
         tables[f"Merges above the decay that their weights stand for ({unit})"] = pd.DataFrame(
             [_cells(merge.label, ends.gap(merge, decay), ends.horizons) for merge, decay in ends.twins]
+        )
+    if len(ends.horizons) > 1:
+        tables[
+            f"Best merge at equal compute, above each decay: the trunk goes on for what the decay took ({unit})"
+        ] = pd.DataFrame(
+            [_cells(each.label, ends.at_equal_compute(each), ends.horizons[:-1]) for each in ends.decays]
         )
     if len(ends.counts) > 1:
         *fewer, most = ends.counts
@@ -187,7 +195,8 @@ def _shares(ends: MergeEnds) -> pd.DataFrame:
 
 def _variance(ends: MergeEnds) -> pd.DataFrame:
     """Shares of the grid's variance, and the standard deviation of each factor with the number of states beside."""
-    whole = sum(float(each.mean()) for name, each in ends.effects.items() if name != NUMBER)
+    apart = (NUMBER, NEAR, NEAR_WEIGHTS)
+    whole = sum(float(each.mean()) for name, each in ends.effects.items() if name not in apart)
     rows = []
     for name, each in ends.effects.items():
         rows.append(
@@ -196,7 +205,7 @@ def _variance(ends: MergeEnds) -> pd.DataFrame:
                 "levels": levels_text(ends, name) if name in FACTORS else "",
                 f"s.d. ({ends.loss_unit})": ends.spread(name).overall(LEVEL).text(),
                 "of the variance over windows and weights": ""
-                if name == NUMBER or not whole
+                if name in apart or not whole
                 else f"{float(each.mean()) / whole:.0%}",
             }
         )
@@ -235,8 +244,36 @@ def _first_order(ends: MergeEnds) -> Claim:
 
 
 def _duration(ends: MergeEnds) -> Claim:
-    """Whether the window's standard deviation is above the others', seed by seed."""
-    window, others = ends.spread(WINDOW), [each for each in (NUMBER, WEIGHTS) if each in ends.effects]
+    """Whether the window's standard deviation is above the others', seed by seed.
+
+    Over all windows, and over those that span no more than the numbers of states do: what holds for the one and not for
+    the other hangs on what was tried.
+    """
+    verdict, because, decide = _mattering(ends, WINDOW)
+    tried = f"; windows {percent(ends.shared[0])} to {percent(ends.shared[-1])}"
+    if ends.counts:
+        tried += f", {ends.counts[0].count} to {ends.counts[-1].count} states"
+    because += tried
+    if ends.near:
+        near, told, _ = _mattering(ends, NEAR)
+        because += f". Windows that span about the factor of those numbers alone, {percent(ends.near[0])} to "
+        because += f"{percent(ends.near[-1])}: {told}"
+        if near != verdict:
+            verdict = "undecided"
+            decide = "what windows are meant: it hangs on those beyond "
+            decide += f"{percent(ends.near[0])} to {percent(ends.near[-1])}"
+    return Claim(
+        "The length of the window matters most, more than how many states it holds (WSM)",
+        verdict,
+        because,
+        decide,
+    )
+
+
+def _mattering(ends: MergeEnds, windows: str) -> tuple[Verdict, str, str]:
+    """(whether the window matters more than each other factor, the figures, what would decide it)."""
+    weights = WEIGHTS if windows == WINDOW else NEAR_WEIGHTS
+    window, others = ends.spread(windows), [each for each in (NUMBER, weights) if each in ends.effects]
     apart = {each: SeedGaps(window.pairs - ends.spread(each).pairs) for each in others}
     level = 1 - (1 - LEVEL) / len(others)
     found = {each: gaps.overall(level) for each, gaps in apart.items()}
@@ -244,7 +281,7 @@ def _duration(ends: MergeEnds) -> Claim:
     if any(each.hi < 0 for each in found.values()):
         verdict = "contradicted"
     because = (
-        f"s.d. of the loss over the {FACTORS[WINDOW]} {window.overall(LEVEL)} {ends.loss_unit}, "
+        f"s.d. of the loss over the {FACTORS[windows]} {window.overall(LEVEL)} {ends.loss_unit}, "
         + ", ".join(
             f"over the {FACTORS[each]} {ends.spread(each).overall(LEVEL)} (difference {estimate_text(found[each])})"
             for each in others
@@ -254,11 +291,7 @@ def _duration(ends: MergeEnds) -> Claim:
     if verdict == "undecided":
         closest = min((each for each in others if not found[each].lo > 0), key=lambda each: found[each].value)
         decide = seeds_to_tell(apart[closest], found[closest], 0.0)
-    tried = f"; windows {percent(ends.shared[0])} to {percent(ends.shared[-1])}"
-    if ends.counts:
-        tried += f", {ends.counts[0].count} to {ends.counts[-1].count} states"
-    claim = "The length of the window matters most, more than how many states it holds (WSM)"
-    return Claim(claim, verdict, because + tried, decide)  # fmt: skip
+    return verdict, because, decide
 
 
 def _shape_claim(ends: MergeEnds) -> Claim | None:

@@ -53,14 +53,21 @@ def against_window(ends: MergeEnds) -> Axes:
             colour, marker = colours.get(shape, (INK, "v"))
             shift = 1.04 ** (2 * i - len(ends.shapes) + 1)
             _points(
-                panel, own, ends, horizon, shift, color=colour, marker=marker, label=f"merge: {shape} weights"
+                panel,
+                own,
+                ends,
+                horizon,
+                shift,
+                color=colour,
+                marker=marker,
+                label=f"merge: {shape} weights, {ends.count} states",
             )
         for each, look in zip(fewer, ("v", "^", "<", ">"), strict=False):
             colour = colours.get(each.shape, (INK, "v"))[0]
             own = [each] if horizon in ends.losses(each) else []
             _points(
                 panel, own, ends, horizon, 1.0, color=colour, marker=look, mfc="white", ls="none",
-                label=f"the same, {each.count} states instead of {ends.count}",
+                label=f"merge: {each.shape} weights, {each.count} states",
             )  # fmt: skip
         panel.set_title(f"D = {count(horizon)}, trunk {trunk:.3f}", fontsize="medium")
         log_axis(panel.xaxis, "", (100 * shares[0] / 1.4, 100 * shares[-1] * 1.4), "{:g}".format)
@@ -68,6 +75,7 @@ def against_window(ends: MergeEnds) -> Axes:
         panel.minorticks_off()
         if panel is not ax:
             panel.tick_params(labelleft=False)
+    _cut(panels, ends)
     panels[len(panels) // 2].set_xlabel("window merged over (% of D)")
     ax.set_ylabel(f"loss above the undecayed trunk\n({ends.loss_unit})")
     handles, labels = ax.get_legend_handles_labels()
@@ -96,6 +104,21 @@ def share_of_gain(ends: MergeEnds) -> Axes:
             value, np.arange(len(rows)) + shift, xerr=wide, color=colour, marker=marker, ls="none", mec="white",
             mew=0.4, elinewidth=0.8, label=f"D = {count(horizon)}", zorder=3,
         )  # fmt: skip
+    left = -40.0
+    known = [
+        (i, horizon, 100 * ends.share_of_gain(each, horizon).value)
+        for i, each in enumerate(rows)
+        for horizon in ends.horizons
+    ]
+    if min(value for *_, value in known) < left:
+        ax.set_xlim(left, ax.get_xlim()[1])
+        beyond = [each for each in known if each[2] < left]
+        for k, (i, horizon, value) in enumerate(beyond):
+            at = (left, i + spread[ends.horizons.index(horizon)])
+            ax.annotate(
+                f"◂ {value:.0f}".replace("-", "−"), at, xytext=(3 + 30 * (k % 2), 0), textcoords="offset points",
+                ha="left", va="center", fontsize="small", color=looks[horizon][0],
+            )  # fmt: skip
     ax.set_yticks(
         range(len(rows)), [f"{each.shape_text}, {percent(each.share)}, {each.count} states" for each in rows]
     )
@@ -103,6 +126,38 @@ def share_of_gain(ends: MergeEnds) -> Axes:
     ax.set_xlabel("share of the best decay's gain on the trunk (%)")
     key_above(ax)
     return ax
+
+
+def _cut(panels: list[Axes], ends: MergeEnds) -> None:
+    """Cut the common axis where merges end far above the trunk, and write there what they end at."""
+    ways = (*ends.decays, *ends.merges)
+    lows = [
+        ends.gain(each).cell(horizon, LEVEL)
+        for horizon in ends.horizons
+        for each in ways
+        if horizon in ends.losses(each)
+    ]
+    lowest = min(np.nanmin([-each.value, -each.hi]) for each in lows)
+    top = max(0.35 * abs(lowest), 1.5 * np.nan_to_num(ends.noise))
+    if max(-each.value for each in lows) < top:
+        return
+    panels[0].set_ylim(1.06 * lowest, top)
+    for panel, horizon in zip(panels, ends.horizons, strict=True):
+        beyond = [
+            (each, -ends.gain(each).cell(horizon).value)
+            for each in ends.merges
+            if horizon in ends.losses(each)
+        ]
+        for each, value in beyond:
+            if value >= top:
+                panel.annotate(
+                    f"{value:+.2f}", (66 * each.share, top), xytext=(-3, -2), textcoords="offset points",
+                    ha="right", va="top", fontsize="small", color=_colour(ends, each.shape),
+                )  # fmt: skip
+
+
+def _colour(ends: MergeEnds, shape: str) -> str:
+    return dict(zip(ends.shapes, _LOOKS, strict=False)).get(shape, (INK, "v"))[0]
 
 
 def _above_trunk(gain: Estimate) -> Estimate:

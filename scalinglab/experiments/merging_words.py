@@ -9,7 +9,15 @@ from scalinglab.experiments.wsd_ends import Recipe, percent
 from scalinglab.experiments.wsd_findings import LEVEL, estimate_text, listed, loss_text
 
 NUMBER, WINDOW, WEIGHTS = "number", "window", "weights"
-FACTORS = {WINDOW: "length of the window", WEIGHTS: "shape of the weights", NUMBER: "number of states"}
+NEAR, NEAR_WEIGHTS = "near windows", "near weights"
+"""The same over windows that span no more than the numbers of states do."""
+FACTORS = {
+    WINDOW: "length of the window",
+    NEAR: "length of the near windows",
+    WEIGHTS: "shape of the weights",
+    NEAR_WEIGHTS: "shape of the weights, near windows",
+    NUMBER: "number of states",
+}
 
 
 def setup_of(ends: MergeEnds) -> str:
@@ -32,7 +40,7 @@ def percent_text(found: Estimate) -> str:
     if np.isnan(found.value):
         return "not known"
     ends = "" if np.isnan(found.lo) else f" [{100 * found.lo:.0f}, {100 * found.hi:.0f}]"
-    return f"{100 * found.value:.0f}{ends} %"
+    return f"{100 * found.value:.0f}{ends} %".replace("-", "−")
 
 
 def window_text(found: Window) -> str:
@@ -62,9 +70,13 @@ def levels_text(ends: MergeEnds, factor: str) -> str:
         one = ends.counts[0]
         numbers = listed([str(each.count) for each in ends.counts])
         return f"{numbers}, {one.shape_text} weights over {percent(one.share)}"
-    shares = listed([percent(each) for each in ends.shared])
+    shares = listed(
+        [percent(each) for each in (ends.near if factor in (NEAR, NEAR_WEIGHTS) else ends.shared)]
+    )
     return (
-        f"{shares}, mean over weights" if factor == WINDOW else f"{listed(ends.shapes)}, mean over {shares}"
+        f"{shares}, mean over weights"
+        if factor in (WINDOW, NEAR)
+        else f"{listed(ends.shapes)}, mean over {shares}"
     )
 
 
@@ -90,23 +102,37 @@ def verdict_of(ends: MergeEnds) -> str:
             f"{estimate_text(gap.cell(last, LEVEL))} at {count_text(last)}"
         )
     text += "."
-    equal = ends.at_equal_compute()
+    decay = ends.best_for_compute
+    equal = ends.at_equal_compute(decay)
     if equal.seeds:
         there = equal.overall(LEVEL)
         side = "above" if there.lo > 0 else "below" if there.hi < 0 else "not told from"
         text += (
-            f" Where the trunk goes on for what the decay took beside it, the merge is {side} the decay "
-            f"({estimate_text(there)})."
+            f" Where the trunk goes on for what a decay takes beside it, the merge is {side} the decay that does best "
+            f"so ({decay.label}: {estimate_text(there)}{_to(equal)})."
         )
     text += _window_sentence(ends)
     if WINDOW in ends.effects:
         parts = [
             f"{FACTORS[each]} {number_text(ends.spread(each).overall(LEVEL).value)}"
-            for each in (WINDOW, WEIGHTS, NUMBER)
+            + (f" ({percent(ends.near[0])} to {percent(ends.near[-1])})" if each == NEAR else "")
+            for each in (WINDOW, NEAR, WEIGHTS, NUMBER)
             if each in ends.effects
         ]
         text += f" The loss varies with (s.d., {ends.loss_unit}): {', '.join(parts)}."
     return text + _few_sentence(ends)
+
+
+def _to(gaps: SeedGaps) -> str:
+    """A gap's way with the horizon, where it changes beyond chance."""
+    trend = gaps.trend(LEVEL)
+    if not (trend.lo > 0 or trend.hi < 0):
+        return ""
+    first, last = min(gaps.cells), max(gaps.cells)
+    return (
+        f", from {estimate_text(gaps.cell(first, LEVEL))} at D = {count_text(first)} to "
+        f"{estimate_text(gaps.cell(last, LEVEL))} at {count_text(last)}"
+    )
 
 
 def _window_sentence(ends: MergeEnds) -> str:
@@ -123,7 +149,8 @@ def _window_sentence(ends: MergeEnds) -> str:
         if growth.lo > 1 or growth.hi < 1:
             part += f" (a share that {'grows' if growth.lo > 1 else 'shrinks'} with D)"
         elif not np.isnan(growth.lo):
-            part += " (a share that cannot be told to change with D)"
+            part += " (a share that cannot be told to change with D"
+            part += ": the window grows with it)" if 2 * growth.lo > 1 else ")"  # in tokens, share × D
         told.append(part)
     return f" The best window is {', '.join(told)}." if told else ""
 
@@ -136,7 +163,12 @@ def _few_sentence(ends: MergeEnds) -> str:
     for each in fewer:
         gap = ends.gap(each, most).overall(LEVEL)
         if judged(gap, ends.noise) == "within":
-            return f" {each.count} states end {estimate_text(gap)} from {most.count}, within the seed noise."
+            told = (
+                "within the seed noise, though above zero on the same trunks"
+                if gap.lo > 0
+                else "within the seed noise"
+            )
+            return f" {each.count} states end {estimate_text(gap)} from {most.count}, {told}."
     gap = ends.gap(fewer[-1], most).overall(LEVEL)
     return f" Not even {fewer[-1].count} states can be said to do for {most.count} ({estimate_text(gap)})."
 

@@ -12,8 +12,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "driver.md"
 
 
 def documented() -> str:
-    (block,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.S)
-    return block
+    return blocks()[0]
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.S)
 
 
 def test_the_study_file_of_the_page_is_one(tmp_path: Path) -> None:
@@ -37,3 +40,17 @@ def test_every_key_of_a_study_is_on_the_page() -> None:
     keys = {key for model in models for key in model.model_fields}
     assert keys >= set(Study.model_fields)
     assert {key for key in keys if not re.search(rf"\b{key}\b", documented())} == set()
+
+
+def test_the_short_studies_are_planned_as_the_page_says(tmp_path: Path) -> None:
+    planned = []
+    for i, block in enumerate(blocks()[1:]):
+        path = tmp_path / f"{i}.toml"
+        path.write_text(block, "utf-8")
+        study = read_study(path)
+        planned.append((plan(study), plan_full(study)))
+    ((tuned,), _), ((merged,), _), (ramps, _), (_, wholes) = planned
+    assert [len(branch.after) for branch in tuned.branches] == [0, 2]
+    assert [len(branch.averaged) for branch in merged.branches] == [0, 0, 11, 11]
+    assert [len(trunk.batches.ramp) for trunk in ramps] == [0, 1]
+    assert [len(whole.ends) for whole in wholes] == [1, 2, 2, 1]

@@ -149,6 +149,8 @@ def test_a_best_window_at_an_end_is_a_bound() -> None:
         (by_window(0.15, worth=0.5, square=0.05), ["contradicted", "contradicted", "confirmed", "confirmed"]),
         # better than decays: as WSM has it, and not equal to what it stands for
         (by_window(0.15, worth=1.5), ["confirmed", "contradicted", "confirmed", "undecided"]),
+        # the window matters more than the number of states through 80 % alone
+        (by_window(0.15, few=0.5), ["confirmed", "confirmed", "undecided", "undecided"]),
         # the number of states matters more than a flat window
         (by_window(0.15, steep=0.001, few=1.0), ["confirmed", "confirmed", "contradicted", "undecided"]),
     ],
@@ -184,10 +186,10 @@ def test_variances_are_those_of_the_levels() -> None:
 def test_at_equal_compute_the_trunk_goes_on_for_what_the_decay_took() -> None:
     """Gains alike, so that the merge's lead is what the trunk's own loss falls by from D to (1 + share)·D."""
     ends = MergeEnds(trained(by_window(0.2)))
-    found = ends.at_equal_compute()
+    found = ends.at_equal_compute(ends.decays[0])
     assert found.cells == [1024e3, 2048e3]
     for horizon in found.cells:
-        share = ends.best_at(ends.decays, horizon).share
+        share = ends.decays[0].share
         ends_at = [np.log(at(tokens, 1) - GAIN) for tokens in (horizon, 2 * horizon)]
         expected = np.exp(np.interp(math.log2(1 + share), [0, 1], ends_at)) - np.exp(ends_at[0])
         assert found.cell(horizon).value == pytest.approx(float(expected), abs=5e-4)
