@@ -53,4 +53,4 @@ def test_the_short_studies_are_planned_as_the_page_says(tmp_path: Path) -> None:
     assert [len(branch.after) for branch in tuned.branches] == [0, 2]
     assert [len(branch.averaged) for branch in merged.branches] == [0, 0, 11, 11]
     assert [len(trunk.batches.ramp) for trunk in ramps] == [0, 1]
-    assert [len(whole.ends) for whole in wholes] == [1, 2, 2, 1]
+    assert [len(whole.ends) for whole in wholes] == [2, 2, 1, 1]
