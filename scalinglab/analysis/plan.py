@@ -220,7 +220,7 @@ def _of_study(study: Any) -> tuple[str, float, pd.DataFrame]:
             "params": float(trunk.shape.params),
             "seed": trunk.seed,
             "trunks": 1,
-            "horizons": len(trunk.branches),
+            "horizons": sum(not branch.averaged for branch in trunk.branches),
         }
         for part in _PARTS:
             own = getattr(spent, part)

@@ -41,15 +41,21 @@ def dry_run(
 
 
 def _print(found: Forecast, study_path: Path, out: Path, tail: bool) -> None:
+    merges = any(size.merges for size in found.sizes)
+    caption = "Runs: trunks + decay branches + from scratch. Updates and tokens: of all of them."
+    if merges:
+        caption += " Merges average states of their trunk: they train nothing, and keep nothing on disk."
     trained = table(
-        found.title or study_path.stem, "size", "N", "N in all", "runs", "updates", "tokens", "horizons",
-        caption="Runs: trunks + decay branches + from scratch. Updates and tokens: of all of them.",
+        found.title or study_path.stem, "size", "N", "N in all", "runs", *(["merges"] if merges else []), "updates",
+        "tokens", "horizons", caption=caption,
     )  # fmt: skip
     for size in found.sizes:
         ends, spent = size.horizons, size.cost.ladder
         span = "–".join(count_text(end) for end in dict.fromkeys((ends[0], ends[-1]))) if ends else ""
         runs = f"{size.trunks} + {size.branches} + {size.full}"
         counts = count_text(size.params), count_text(size.params_total), runs
+        if merges:
+            counts = (*counts, str(size.merges))
         trained.add_row(size.size, *counts, f"{spent.steps:,}", count_text(spent.tokens), span)
     console.print(trained)
     cost = table(

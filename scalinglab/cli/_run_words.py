@@ -16,10 +16,9 @@ def all_known(folder: Path) -> list[Any]:
 
 def known_run(folder: Any, run_id: str) -> Any:
     """A run of a folder, or None where it was removed."""
-    from scalinglab.sweep.lineage import KnownRun
+    from scalinglab.sweep import lineage
 
-    run = folder.run(run_id)
-    return KnownRun(folder, run, run.manifest()) if (run.path / "manifest.json").exists() else None
+    return lineage.known_run(folder, run_id)
 
 
 def run_row(known: Any) -> dict[str, Any]:
@@ -66,6 +65,8 @@ def run_details(known: Any) -> dict[str, Any]:
         "parent": known.manifest["parent"],
         "branches": [branch.id for branch in known.branches()],
         "fork_tokens": run.batches.tokens_at(run.start) if run.kind == "branch" else None,
+        "averaged": [run.batches.tokens_at(step) for step in run.averaged],
+        "end_tokens": None if known.end is None else run.batches.tokens_at(known.end),
         "params": counts["params"],
         "params_total": counts["params_total"],
         "schedule": run.schedule.name,
@@ -85,7 +86,13 @@ def run_leaf(known: Any, chosen: Any) -> str:
     """A run in the tree of its family."""
     row = run_row(known)
     parts = [f"[bold]{known.id}[/]" if known.id == chosen.id else known.id]
-    if known.kind == "branch":
+    if known.kind == "merge":
+        states = known.definition.averaged
+        since = known.definition.batches.tokens_at(states[0])
+        parts.append(
+            f"[dim]of {len(states)} states,[/] {count_text(since, 4)} [dim]to[/] {count_text(row['tokens'], 4)}"
+        )
+    elif known.kind == "branch":
         fork = known.definition.batches.tokens_at(known.manifest["start"])
         parts.append(f"[dim]from[/] {count_text(fork, 4)} [dim]to[/] {count_text(row['tokens'], 4)}")
     else:
@@ -116,12 +123,17 @@ def print_settings(run: Any, found: dict[str, Any]) -> None:
         f"batch {batch:,} tokens{later}"
     )
     decay = run.schedule.decay if run.kind in ("branch", "merge") else None
-    if run.averaged:
-        say(f"average of {len(run.averaged)} states of its trunk, in place of the following")
     if decay is not None:
         tokens = run.batches.tokens_at(decay.end) - run.batches.tokens_at(decay.start)
-        say(f"decay {decay.shape} over {count_text(tokens, 4)} tokens to {decay.floor:g} of the peak")
+        told = f"decay {decay.shape} over {count_text(tokens, 4)} tokens to {decay.floor:g} of the peak"
+        if run.averaged:
+            told = f"average of {len(run.averaged)} states of its trunk, weighed as its updates by a {told}"
+        say(told)
+        beyond = (found["end_tokens"] or 0) - run.batches.tokens_at(decay.end)
+        if beyond:
+            say(f"then {count_text(beyond, 4)} tokens at that rate")
     elif run.kind == "full":
         say(f"schedule {run.schedule.name}")
-    for _, weights in run.mixtures:
-        say("mixture " + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))
+    for step, weights in run.mixtures:
+        since = "" if step == run.start else f"from {count_text(run.batches.tokens_at(step), 4)} tokens: "
+        say(f"mixture {since}" + ", ".join(f"{name} {weight:g}" for name, weight in weights if weight))

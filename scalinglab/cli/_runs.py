@@ -180,6 +180,7 @@ def ls(
                 "study": str(path),
                 "trunks": sum(row["kind"] == "trunk" for row in runs),
                 "branches": sum(row["kind"] == "branch" for row in runs),
+                "merges": sum(row["kind"] == "merge" for row in runs),
                 "full": sum(row["kind"] == "full" for row in runs),
                 "diverged": sum(row["diverged"] is not None for row in runs),
                 "table": StudyFolder(path).table_path.is_file(),
@@ -192,9 +193,10 @@ def ls(
     if not studies:
         say(f"{folder} holds no study yet; scalinglab sweep STUDY.toml begins one.")
         return
-    shown = table(f"Studies in {folder}", "study", "trunks", "branches", "full", "diverged", "table", "disk")
+    kinds = ["trunks", "branches", *(["merges"] if any(each["merges"] for each in studies) else []), "full"]
+    shown = table(f"Studies in {folder}", "study", *kinds, "diverged", "table", "disk")
     for each in studies:
-        counts = [str(each[key]) for key in ("trunks", "branches", "full", "diverged")]
+        counts = [str(each[key]) for key in (*kinds, "diverged")]
         shown.add_row(
             str(each["study"]), *counts, "yes" if each["table"] else "", byte_text(each["disk_bytes"])
         )
@@ -232,7 +234,8 @@ def show(run: RunName, as_json: Json = False) -> None:
     kept = f"checkpoints at {tokens} tokens" if tokens else "no checkpoint is kept"
     console.print(f"{kept}, {byte_text(found['disk_bytes'])} on disk")
     wasted = f"; {found['steps_wasted']:,} of them were trained again" if found["steps_wasted"] else ""
-    console.print(f"{found['updates']:,} updates in {found['seconds']:,.0f} s of training{wasted}")
+    if not found["averaged"]:
+        console.print(f"{found['updates']:,} updates in {found['seconds']:,.0f} s of training{wasted}")
     if found["diverged"] is not None:
         console.print(f"[yellow]diverged[/] at step {found['diverged']}: {escape(found['reason'])}")
     sets = list(found["measured"][0]["sets"]) if found["measured"] else []

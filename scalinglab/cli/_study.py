@@ -207,7 +207,8 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
     rows: list[dict[str, Any]] = []
     for one, end, recipe, origin in wanted:
         metrics = folder.run(one.id).read_metrics()
-        at = max(metrics.train, default=one.start)
+        begun_at = [*metrics.train, *(metrics.evals if one.averaged else ())]  # a merge trains nothing
+        at = max(begun_at, default=one.start)
         state: str = run_state(folder.run(one.id), metrics, end)
         if metrics.diverged is not None:
             given_up[one.id] = metrics.diverged
@@ -221,7 +222,7 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
                 "kind": one.kind,
                 "recipe": recipe,
                 "origin": origin,
-                "tokens": 0 if not metrics.train else one.batches.tokens_at(at),
+                "tokens": one.batches.tokens_at(at) if begun_at else 0,
                 "of_tokens": one.batches.tokens_at(max(end, at)),
                 "state": state,
                 "tokens_per_second": _speed(one, metrics),

@@ -71,6 +71,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         "runs",
         "batch_size",
         "batch-size",
+    "merge": Experiment(
+        "averages of trunk checkpoints in place of a decay: windows, weights and numbers, against real decays",
+        "runs",
+        "merging",
+        "merge",
     ),
     "continual": Experiment(
         "one small model trained on to 300 tokens a parameter: power law or exponential, and what it is worth",

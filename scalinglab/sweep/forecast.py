@@ -16,21 +16,23 @@ from scalinglab.sweep.throughput import Rate, Throughput, cores, how_of
 
 @dataclass(frozen=True)
 class SizeForecast:
-    """One size: all its trunks, branches and runs from scratch."""
+    """One size: all its trunks, branches, merges and runs from scratch."""
 
     size: str
     params: int
     params_total: int
     trunks: int
     branches: int
+    """Decays; merges are counted apart."""
+    merges: int
     full: int
     horizons: tuple[int, ...]
-    """Tokens at the ends of branches and of runs from scratch."""
+    """Tokens at the ends of branches, of merges and of runs from scratch."""
     cost: Cost
     memory_bytes: int
     """Of one worker while it trains this size, the interpreter and its libraries left out."""
     disk_bytes: int
-    """Of every checkpoint."""
+    """Of every checkpoint; a merge keeps none."""
     rate: Rate | None
     core_seconds: float | None
     """Of training and measuring, by one worker; None where no speed is known."""
@@ -93,12 +95,15 @@ def forecast(study: Study, folder: StudyFolder, known: Throughput, workers: int 
                 shape.params,
                 shape.params_total,
                 sum(trunk.run.kind == "trunk" for trunk in own),
-                sum(len(trunk.branches) for trunk in own),
+                *(
+                    sum(run.kind == kind for trunk in own for run in trunk.branches)
+                    for kind in ("branch", "merge")
+                ),
                 sum(trunk.run.kind == "full" for trunk in own),
                 tuple(sorted({end for trunk in own for end in _ends(trunk)})),
                 total(study_costs(own), name),
                 memory_bytes(shape, max(batches)),
-                state_bytes(shape) * sum(task.run.id in ids for task in every),
+                state_bytes(shape) * sum(task.keeps_state for task in every if task.run.id in ids),
                 rate,
                 _sum(seconds[task.id] for task in todo if task.run.id in ids),
             )

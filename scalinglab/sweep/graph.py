@@ -41,6 +41,11 @@ class Task:
         return f"{self.source[0]}@{self.source[1]}" if self.source else None
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether a checkpoint is written at its end; a merge is measured and not kept."""
+        return not self.run.averaged
+
+    @property
     def tokens(self) -> int:
         """Tokens that it trains on."""
         batches = self.run.batches

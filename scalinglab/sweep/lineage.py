@@ -31,6 +31,8 @@ class KnownRun:
     folder: StudyFolder
     run: RunFolder
     manifest: dict[str, Any]
+    beyond: int = 0
+    """Tokens for which the study has a branch trained on after its decay, to the last at which it is measured."""
 
     @property
     def id(self) -> str:
@@ -46,9 +48,12 @@ class KnownRun:
 
     @property
     def end(self) -> int | None:
-        """The step a branch is to reach; others have none of their own."""
+        """The step a branch is to reach, what follows its decay inside; others have none of their own."""
         end: int | None = self.manifest["end"]
-        return end
+        if end is None or not self.beyond:
+            return end
+        batches = self.definition.batches
+        return batches.step_at(batches.tokens_at(end) + self.beyond)
 
     def branches(self) -> list["KnownRun"]:
         """The runs that forked from this one, the shortest horizon first."""
@@ -58,7 +63,32 @@ class KnownRun:
 
 def known_runs(folder: StudyFolder) -> list[KnownRun]:
     """Every run of a study folder that has begun, by id."""
-    return [KnownRun(folder, run, run.manifest()) for run in folder.runs()]
+    beyond = _beyond_decays(folder)
+    return [_known(folder, run, beyond) for run in folder.runs()]
+
+
+def known_run(folder: StudyFolder, run_id: str) -> KnownRun | None:
+    """A run of a folder, or None where there is none of that id."""
+    run = folder.run(run_id)
+    return _known(folder, run, _beyond_decays(folder)) if (run.path / "manifest.json").exists() else None
+
+
+def _known(folder: StudyFolder, run: RunFolder, beyond: dict[str, int]) -> KnownRun:
+    manifest = run.manifest()
+    own = manifest["kind"] == "branch" and manifest.get("origin", "study") == "study"
+    return KnownRun(folder, run, manifest, beyond.get(manifest.get("recipe", ""), 0) if own else 0)
+
+
+def _beyond_decays(folder: StudyFolder) -> dict[str, int]:
+    """Recipe -> tokens after its decay at which a branch is last measured, by the study that was begun.
+
+    A run does not say it itself: its study may ask for more tokens later.
+    """
+    if not folder.study_path.exists() or "after" not in folder.study_path.read_text("utf-8"):
+        return {}  # without reading studies that have no such branch
+    return {
+        entry.name: max(entry.after.tokens) for entry in read_study(folder.study_path).branches if entry.after
+    }
 
 
 def run_state(run: RunFolder, metrics: Metrics, end: int | None = None) -> State:
@@ -95,7 +125,8 @@ def find_run(reference: str | Path, kind: str | None = None, below: Path = Path(
         path = path.resolve()
     alone = path.parent == Path()
     if (path / "manifest.json").is_file():
-        found = [KnownRun(StudyFolder(path.parent), RunFolder(path), RunFolder(path).manifest())]
+        folder = StudyFolder(path.parent)
+        found = [_known(folder, RunFolder(path), _beyond_decays(folder))]
     else:
         found = []
         for folder in sorted(below.glob("*")) if alone else [path.parent]:

@@ -197,7 +197,7 @@ def begun(study: Study, folder: StudyFolder) -> list[PlannedTrunk]:
 
 def _disk(prepared: Prepared) -> None:
     """Refuse to begin what the disk cannot hold: three floats a parameter and checkpoint, and a margin."""
-    needed = sum(12.0 * task.run.shape.params_total for task in prepared.todo) + 20e6
+    needed = sum(12.0 * task.run.shape.params_total for task in prepared.todo if task.keeps_state) + 20e6
     place = prepared.folder.path
     while not place.exists():
         place = place.parent

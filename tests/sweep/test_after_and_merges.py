@@ -1,5 +1,7 @@
 """Branches that go on after their decay, averages of trunk states, and ramps as variants."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from scalinglab.records.derive import derive_table
 from scalinglab.records.pack import pack
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import Swept, outstanding, prepare, run
+from scalinglab.sweep.lineage import known_run, known_runs, run_state
 from scalinglab.training import checkpoint
 
 ADDED = """
@@ -158,3 +161,45 @@ def test_a_ramp_is_a_variant(swept: Swept) -> None:
 def test_a_mistake_is_named(tiny_study: Path, added: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         plan(read_study(with_added(tiny_study, "mistaken", added)))
+
+
+def test_a_branch_is_done_when_what_follows_its_decay_is_measured(swept: Swept) -> None:
+    folder = swept.prepared.folder
+    known = next(each for each in known_runs(folder) if each.manifest["recipe"] == "tuned")
+    batches, metrics = known.definition.batches, known.run.read_metrics()
+    assert known.end == batches.step_at(2560 + 512)
+    assert run_state(known.run, metrics, known.end) == "done"
+    del metrics.evals[known.end]
+    assert run_state(known.run, metrics, known.end) == "stopped"
+    assert known_run(folder, known.id) == known
+
+
+def test_merges_and_what_follows_a_decay_are_told(
+    swept: Swept, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    folder = swept.prepared.folder
+    merge = next(task.run for task in swept.prepared.tasks if task.run.averaged)
+    code, said, _ = cli("show", folder.path / merge.id)
+    assert code == 0
+    told = " ".join(said.split())
+    assert (
+        "average of 3 states of its trunk, weighed as its updates by a decay linear over 1.28k tokens" in told
+    )
+    assert "of 3 states, 1.28k to 2.56k" in told
+    assert "no checkpoint is kept" in said
+    assert "updates in" not in said
+    tuned = next(task.run for task in swept.prepared.tasks if task.recipe == "tuned")
+    said = cli("show", folder.path / tuned.id)[1]
+    assert "then 512 tokens at that rate" in said
+    assert "mixture from 2.56k tokens: two 1" in said
+    rows = json.loads(cli("status", folder.path, "--json")[1])["runs"]
+    assert {row["state"] for row in rows} == {"done"}
+    assert all(row["tokens"] == row["of_tokens"] for row in rows)
+    (study,) = json.loads(cli("ls", folder.path.parent, "--json")[1])["studies"]
+    merges = sum(task.run.kind == "merge" for task in swept.prepared.tasks)
+    assert (study["merges"], study["trunks"]) == (merges, sum(row["kind"] == "trunk" for row in rows))
+    line = next(line for line in cli("ls", folder.path.parent)[1].splitlines() if "diverged" in line)
+    assert line.split() == ["study", "trunks", "branches", "merges", "full", "diverged", "table", "disk"]
+    assert f"is a merge, and this takes a trunk; its trunk is {merge.parent}" in cli(
+        "fork", folder.path / merge.id, "--at", "2560", "--decay", "linear:640"
+    )[2]  # fmt: skip

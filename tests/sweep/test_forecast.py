@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scalinglab.ladder import named_shape, read_study
+from scalinglab.ladder import named_shape, read_study, state_bytes
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import throughput
 from scalinglab.sweep.forecast import _makespan, forecast, timed_runs
@@ -46,6 +46,25 @@ def test_six_sizes_by_six_horizons_cost_what_the_formula_says(grid: Path, tmp_pa
         assert size.cost.branch.steps == sum(decays)
         assert size.cost.scratch.flops_exact == sum(size.horizons) * per_token
         assert (size.trunks, size.branches) == (1, 6)
+
+
+def test_merges_are_counted_apart_and_keep_nothing(grid: Path, tmp_path: Path) -> None:
+    """They add what their trunk needs for them: states of it, and the way to the last one."""
+    merges = '[[merges]]\nname = "mean"\ndecay = "linear"\ndecay_share = 0.2\ncheckpoints = 5\n'
+    merged = grid.with_name("merged.toml")
+    merged.write_text(grid.read_text("utf-8").replace("[ladder]", f"{merges}[ladder]"), "utf-8")
+    plain, found = (
+        forecast(read_study(path), StudyFolder(tmp_path / "none"), Throughput({}, "none"), 2)
+        for path in (grid, merged)
+    )
+    trunks = {each.run.shape.name: each for each in planned_trunks(read_study(merged), "text", (("a", 1.0),))}
+    for before, size in zip(plain.sizes, found.sizes, strict=True):
+        assert (size.branches, size.merges, before.merges) == (6, 6, 0)
+        assert size.cost.branch == before.cost.branch
+        assert size.cost.scratch == before.cost.scratch
+        assert size.cost.trunk.tokens == max(size.horizons)
+        trunk = trunks[size.size]
+        assert size.disk_bytes == (len(trunk.plan.stations) + 6) * state_bytes(trunk.run.shape)
 
 
 def test_the_dry_run_opens_neither_torch_nor_text(grid: Path, tmp_path: Path) -> None:
