@@ -66,6 +66,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "continual",
         "scaling-law",
     ),
+    "decay-dynamics": Experiment(
+        "single updates of trunk and decay: their size, gradients, slope and curvature, with the trunk going on beside",
+        "runs",
+        "decay_dynamics",
+        "decay-dynamics",
+    ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
         "training",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scalinglab.ladder.definition import Run
-from scalinglab.ladder.needs import EVALUATION_BATCH
+from scalinglab.ladder.needs import EVALUATION_BATCH, LOG_EVERY
 from scalinglab.ladder.parametrisation import parametrise
 from scalinglab.training import checkpoint
 from scalinglab.training.data import Mixture, Stream, evaluation_windows
@@ -21,9 +21,6 @@ from scalinglab.training.model import Transformer
 from scalinglab.training.optimiser import Optimiser
 from scalinglab.training.probe import Probe
 from scalinglab.training.world import World
-
-LOG_EVERY = 10
-"""Updates a metrics record averages over. A run can be stopped at multiples of it."""
 
 _COMPILED_SHAPES = 4096
 """Shapes and batches that one process may compile: more than any study has."""
