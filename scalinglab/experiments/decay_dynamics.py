@@ -146,23 +146,30 @@ def _cosine(said: Findings) -> Claim:
 
 
 def _slope(said: Findings) -> Claim:
-    found = said.magnitude("slope_next")
+    found, start = said.magnitude("slope_next"), said.differs("slope")
     text = (
-        f"at an update's end it is {estimate_text(found.decay)} late in the decay, where the rate is "
+        f"at an update's end it is {estimate_text(found.decay)} nats/token late in the decay, where the rate is "
         f"{percent(said.rate)} of the trunk's, and {estimate_text(found.trunk)} on the trunk: its magnitude changes by "
         f"{estimate_text(found.against, 2)} of the trunk's"
     )
-    return Claim(
-        "the first directional derivative falls with the learning rate", *_below(found.against, 0.0, text)
-    )
+    if found.decay.value * found.trunk.value < 0:
+        text += f", and its sign too: the trunk's updates end where the loss {_goes(found.trunk)} along them, those of "
+        text += f"the decay where it {_goes(found.decay)}"
+    text += f"; at an update's start it is {estimate_text(start.decay)} and {estimate_text(start.trunk)}"
+    claim = "the first directional derivative falls in magnitude with the learning rate"
+    return Claim(claim, *_below(found.against, 0.0, text))
+
+
+def _goes(slope: Estimate) -> str:
+    return "rises" if slope.value > 0 else "falls"
 
 
 def _second(said: Findings) -> Claim:
     ours, theirs = said.ratio("curvature"), said.ratio("curvature_consecutive")
     text = (
         f"read from one batch at both ends it is {ours.decay.text()} late in the decay and {ours.trunk.text()} on the "
-        f"trunk, {ours.against.text()} times; read from consecutive gradients as in the paper {_times(theirs)}, of "
-        "which the batches' noise is the rest"
+        f"trunk, {ours.against.text()} times; read from consecutive gradients as in the paper {_times(theirs)}: "
+        "what is above the first reading is the batches' noise over the update's length"
     )
     return Claim("the second directional derivative grows slightly", *_above(ours.against, 1.0, text))
 

@@ -12,14 +12,14 @@ from scalinglab.experiments.dynamics_records import Dynamics, Stretch
 from scalinglab.experiments.report import wide_axes
 from scalinglab.experiments.wsd_ends import Recipe
 from scalinglab.plots._axes import TOKENS, count, key_above, log_axis
-from scalinglab.plots._canvas import BLUE, GREY, INK, ORANGE, VERMILLION
+from scalinglab.plots._canvas import BLUE, GREEN, GREY, INK, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SMOOTHED = 5
 """Records in a running mean, fewer for a decay of few records."""
-_COLOURS = (BLUE, VERMILLION, ORANGE)
+_COLOURS = (BLUE, VERMILLION, GREEN)
 _SHOWN_FROM = 0.3
 """Of the first fork: what lies before, the warmup and the fall after it, would leave no room for the rest."""
 
@@ -30,7 +30,7 @@ def updates_and_loss(found: Dynamics) -> Axes:
     """MiniCPM's figure 7 with the loss beside it: learning rate, loss, largest update and distance of an update."""
     ax = wide_axes(5.4, 6.2)
     rate, loss, largest, moved = _stacked(ax, (1.0, 1.5, 1.0, 1.0))
-    _draw(found, rate, _of("rate"), smooth=False)
+    _rates(found, rate)
     _draw(found, loss, _of("loss"))
     _draw(found, largest, _of("update_max"))
     _draw(found, moved, _of("update_norm"))
@@ -68,11 +68,11 @@ def gradients(found: Dynamics) -> Axes:
     _draw(found, consecutive, _of("curvature_consecutive"))
     _draw(found, change, lambda frame: 1000 * frame["loss_change"])
     for axes, label in (
-        (norm, "gradient norm\nsolid: of a batch, dashed: without its noise"),
+        (norm, "gradient norm (nats/token)\nsolid: of a batch, dashed: without its noise"),
         (cosine, "cosine of consecutive gradients"),
-        (slope, "slope along the update\nsolid: at its end, dashed: at its start"),
-        (curvature, "curvature along the update\none batch at both ends"),
-        (consecutive, "curvature along the update\nconsecutive batches"),
+        (slope, "slope along the update (nats/token)\nsolid: at its end, dashed: at its start"),
+        (curvature, "curvature along it (nats/token)\none batch at both ends"),
+        (consecutive, "curvature along it (nats/token)\nconsecutive batches"),
         (change, "change of an unseen batch's loss\nby an update (10⁻³ nats/token)"),
     ):
         axes.set_title(label, fontsize="small")
@@ -149,18 +149,33 @@ def _smoothed(values: pd.Series) -> pd.Series:
     return values.rolling(window, center=True, min_periods=1).mean()
 
 
-def _draw(found: Dynamics, ax: Axes, column: Column, smooth: bool = True, ls: str = "-") -> None:
+def _draw(found: Dynamics, ax: Axes, column: Column, ls: str = "-") -> None:
     """The trunk, and every decay, as running means: the mean over seeds, and where their range lies."""
     stretches = found.stretches
     start = _SHOWN_FROM * min(each.fork for each in stretches)
     trunks = [frame[frame["step"] >= start] for frame in found.trunks.values()]
-    _line(ax, trunks, column, INK, "trunk" if ls == "-" else None, smooth, ls, 2)
+    _line(ax, trunks, column, INK, "trunk" if ls == "-" else None, ls, 2)
     for recipe, colour in _coloured(found.recipes):
         label: str | None = recipe.label if ls == "-" else None
         for horizon in found.horizons:
             frames = [each.decay for each in stretches if (each.recipe, each.horizon) == (recipe, horizon)]
             if frames:
-                _line(ax, frames, column, colour, label, smooth, ls, 3)
+                _line(ax, frames, column, colour, label, ls, 3)
+                label = None
+
+
+def _rates(found: Dynamics, ax: Axes) -> None:
+    """The learning rate of the last update of each record, the same for all seeds; a decay begins at the fork."""
+    trunk = next(iter(found.trunks.values()))
+    ax.plot(trunk["tokens"], trunk["lr"], color=INK, lw=0.9, label="trunk", zorder=2)
+    for recipe, colour in _coloured(found.recipes):
+        label: str | None = recipe.label
+        for each in found.of(recipe):
+            if each.seed == found.seeds[0]:
+                ax.plot(
+                    [each.forked, *each.decay["tokens"]], [each.peak, *each.decay["lr"]], color=colour, lw=0.9,
+                    label=label, zorder=3,
+                )  # fmt: skip
                 label = None
 
 
@@ -169,13 +184,13 @@ def _coloured(recipes: Sequence[Recipe]) -> list[tuple[Recipe, str]]:
 
 
 def _line(
-    ax: Axes, frames: Sequence[pd.DataFrame], column: Column, colour: str, label: str | None, smooth: bool, ls: str,
+    ax: Axes, frames: Sequence[pd.DataFrame], column: Column, colour: str, label: str | None, ls: str,
     zorder: int,
 ) -> None:  # fmt: skip
     every = pd.DataFrame(
         {
             i: pd.Series(
-                (_smoothed(column(frame)) if smooth else column(frame)).to_numpy(float),
+                _smoothed(column(frame)).to_numpy(float),
                 index=frame["tokens"].to_numpy(float),
             )
             for i, frame in enumerate(frames)
@@ -218,7 +233,7 @@ def _stacked(ax: Axes, heights: Sequence[float]) -> list[Axes]:
 
 
 def _finish(found: Dynamics, panels: Sequence[Axes], lowest: Sequence[Axes]) -> None:
-    start = _SHOWN_FROM * min(each.horizon * each.fork / each.end for each in found.stretches)
+    start = _SHOWN_FROM * min(each.forked for each in found.stretches)
     panels[0].set_xlim(start, 1.02 * max(found.horizons))
     for axes in panels:
         axes.tick_params(labelbottom=axes in lowest)

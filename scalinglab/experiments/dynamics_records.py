@@ -32,7 +32,9 @@ class Stretch:
     recipe: Recipe
     seed: int
     horizon: float
-    """In tokens."""
+    """In tokens, as is"""
+    forked: float
+    """where it forks."""
     fork: int
     end: int
     """In updates."""
@@ -154,6 +156,7 @@ class Dynamics:
                 next(each for each in self.recipes if each.name == plan.recipe),
                 trunk.run.seed,
                 float(tokens(plan.end)),
+                float(tokens(plan.fork)),
                 plan.fork,
                 plan.end,
                 self._records(run),
