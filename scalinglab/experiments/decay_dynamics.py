@@ -146,18 +146,20 @@ def _cosine(said: Findings) -> Claim:
 
 
 def _slope(said: Findings) -> Claim:
+    """What passes through zero follows no rate, small as it may be there."""
     found, start = said.magnitude("slope_next"), said.differs("slope")
     text = (
         f"at an update's end it is {estimate_text(found.decay)} nats/token late in the decay, where the rate is "
         f"{percent(said.rate)} of the trunk's, and {estimate_text(found.trunk)} on the trunk: its magnitude changes by "
         f"{estimate_text(found.against, 2)} of the trunk's"
     )
-    if found.decay.value * found.trunk.value < 0:
+    turns = max(found.decay.lo, found.trunk.lo) > 0 > min(found.decay.hi, found.trunk.hi)
+    if turns:
         text += f", and its sign too: the trunk's updates end where the loss {_goes(found.trunk)} along them, those of "
         text += f"the decay where it {_goes(found.decay)}"
     text += f"; at an update's start it is {estimate_text(start.decay)} and {estimate_text(start.trunk)}"
-    claim = "the first directional derivative falls in magnitude with the learning rate"
-    return Claim(claim, *_below(found.against, 0.0, text))
+    claim = "the first directional derivative falls with the learning rate"
+    return Claim(claim, "contradicted", text) if turns else Claim(claim, *_below(found.against, 0.0, text))
 
 
 def _goes(slope: Estimate) -> str:

@@ -24,7 +24,7 @@ def lines_of(said: Findings) -> Iterator[Beside]:
         "changes of unseen batches' losses by single updates, summed over the decay (nats/token)",
         "",
         said.changes,
-        "what the held-out fall is made of",
+        "on the training mixture",
     )
     yield Beside("gradient norm, late decay over trunk", "falls", said.ratio("grad_norm_mean").against)
     yield Beside(

@@ -129,6 +129,7 @@ def test_known_laws_are_recovered_and_judged(tmp_path: Path) -> None:
         ({"grad_norm_mean": lambda r: 0.5 - 0.1 * r}, [2]),
         ({"cosine_positive": lambda r: 0.9 - 0.2 * r}, [3]),  # so it is on the trunk already
         ({"slope_next": lambda r: 0.01 - 0.02 / math.sqrt(r)}, [4]),
+        ({"slope_next": lambda r: 0.02 * r - 0.005}, [4]),  # smaller, but of the other sign
         # the paper's reading grows all the same
         ({"curvature": lambda r: 0.2 + 0.1 * r}, [5]),
     ],
