@@ -50,7 +50,7 @@ def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lamb
         },
         claims=claims,
         verdict=verdict_of(said, claims),
-        notes=(*notes_of(found), *trained.notes),
+        notes=(*notes_of(said), *trained.notes),
     )
 
 

@@ -121,7 +121,7 @@ def curvature_against_rate(found: Dynamics) -> Axes:
     if seen:
         log_axis(
             ax.yaxis,
-            "second derivative along the update",
+            "second derivative along the update (nats/token)",
             (min(seen) / 1.3, max(seen) * 1.3),
             "{:.2g}".format,
         )

@@ -135,7 +135,10 @@ def verdict_of(said: Findings, claims: Sequence[Claim]) -> str:
     return (
         f"Of what the paper says of {listed(list(short))}: {'; '.join(parts)}. Over {said.found.main.label} held-out "
         f"loss falls by {said.fall.text()} {unit} on {percent(said.path.value)} of the way that the trunk takes "
-        f"meanwhile, whose loss falls by {said.fall_trunk.text()}."
+        f"meanwhile, whose loss falls by {said.fall_trunk.text()}. Late in it the second derivative is "
+        f"{said.ratio('curvature').against.text()} times the trunk's read from one batch at both ends of an update, "
+        f"and {said.ratio('curvature_consecutive').against.text()} times read from consecutive gradients, whose difference "
+        "is noise of the batches."
     )
 
 
@@ -152,16 +155,19 @@ def setup_of(found: Dynamics) -> str:
     )
 
 
-def notes_of(found: Dynamics) -> Iterator[str]:
+def notes_of(said: Findings) -> Iterator[str]:
     """What the figures rest on."""
+    found, study = said.found, said.found.trained.study
     yield (
         f"Decay and trunk share seed, batches and all updates up to the fork; intervals are of {LEVEL:.0%}, with the "
         f"{len(found.seeds)} seeds as their units. Figures late in the decay are means over its last {percent(LATE)}."
     )
     yield (
-        "The batch of an update is noise that the update follows: its own slope is steeper than the loss's, and the "
+        "An update follows the noise of its batch: the slope that this batch tells is biased downwards, and the "
         "difference of two batches' gradients along the update tells noise over |v| beside the curvature, the more "
-        "the smaller the update. The gradient of one batch, which the update has not seen, at both ends tells neither."
+        "the smaller the update. The gradient of one batch, which the update has not seen, at both ends tells neither. "
+        f"With {count_text(study.training.batch_tokens)} tokens in a batch noise is {percent(said.noise_share(False))} "
+        "of the squared gradient on the trunk; a larger batch has less, and its cosines and norms are others."
     )
     yield (
         "The gradient is taken before clipping. An update's largest element and its length are over all weights; under "
