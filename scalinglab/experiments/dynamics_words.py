@@ -137,8 +137,8 @@ def verdict_of(said: Findings, claims: Sequence[Claim]) -> str:
         f"loss falls by {said.fall.text()} {unit} on {percent(said.path.value)} of the way that the trunk takes "
         f"meanwhile, whose loss falls by {said.fall_trunk.text()}. Late in it the second derivative is "
         f"{said.ratio('curvature').against.text()} times the trunk's read from one batch at both ends of an update, "
-        f"and {said.ratio('curvature_consecutive').against.text()} times read from consecutive gradients, whose difference "
-        "is noise of the batches."
+        f"and {said.ratio('curvature_consecutive').against.text()} times read from consecutive gradients, whose "
+        "difference is noise of the batches."
     )
 
 
