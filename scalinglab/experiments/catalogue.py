@@ -71,6 +71,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         "runs",
         "batch_size",
         "batch-size",
+    ),
     "merge": Experiment(
         "averages of trunk checkpoints in place of a decay: windows, weights and numbers, against real decays",
         "runs",
@@ -88,6 +89,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "runs",
         "search",
         "search",
+    ),
+    "decay-dynamics": Experiment(
+        "single updates of trunk and decay: their size, gradients, slope and curvature, with the trunk going on beside",
+        "runs",
+        "decay_dynamics",
+        "decay-dynamics",
     ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",

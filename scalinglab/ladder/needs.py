@@ -4,6 +4,9 @@ from scalinglab.ladder.shapes import Shape
 
 _FLOAT = 4  # bytes; everything is held in fp32
 
+LOG_EVERY = 10
+"""Updates a metrics record averages over. A run can be stopped at multiples of it."""
+
 EVALUATION_BATCH = 32
 """Sequences measured at once; it bounds memory and has no effect on the figures."""
 

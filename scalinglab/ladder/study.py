@@ -290,6 +290,13 @@ class Size(_Section):
         return self.name or str(self.shape).rpartition("-")[2]
 
 
+class Probe(_Section):
+    """A closer look at single updates, written into the training records; no run is another for it."""
+
+    every: Annotated[int, Field(ge=1, le=10)] = 1
+    """Of how many updates one is looked at, at the cost of one gradient more. Records average over ten updates."""
+
+
 class Ladder(_Section):
     horizons: list[Tokens] = []
     """Tokens at which branches end, the decay inside; the same for every size makes a grid."""
@@ -318,6 +325,7 @@ class Study(_Section):
     """The ladder again under other settings; the study's own are always trained."""
     search: Search | None = None
     """Constants to be found by many short runs of one size (`scalinglab search`); a sweep passes it over."""
+    probe: Probe | None = None
     ladder: Ladder
     _tokenizer_vocab: int | None = PrivateAttr(None)
     _where: _Where = PrivateAttr(_Where())

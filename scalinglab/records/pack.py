@@ -1,9 +1,9 @@
 """A study's records in one small text file, to keep and to share: every measurement, and its curves thinned.
 
 runs/<study>/records.jsonl holds a run a line: its manifest as it is, all its measurements, and of its training records
-up to forty, evenly spread, the seconds of those left out added to the next, column by column. From it the run folders
-are laid out again where they are missing, so that a table is derived, and a study gone on with, as from the runs
-themselves; only states (checkpoints) and what interruptions wasted are not in it.
+up to forty (400 of a probed run), evenly spread, the seconds of those left out added to the next, column by column.
+From it the run folders are laid out again where they are missing, so that a table is derived, and a study gone on with,
+as from the runs themselves; only states (checkpoints) and what interruptions wasted are not in it.
 """
 
 import json
@@ -16,6 +16,8 @@ from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 
 CURVE = {"trunk": 40, "full": 40, "branch": 12, "merge": 0}
 """Training records kept of a run of each kind."""
+PROBED = {"trunk": 400, "full": 400, "branch": 60, "merge": 0}
+"""The same of a probed run, whose records are what it was trained for."""
 _DIGITS = 6  # of a thinned curve; measurements keep all of theirs
 
 
@@ -64,8 +66,9 @@ def _packed(run: RunFolder) -> dict[str, Any]:
     records = [*_last_begin(run), *metrics.evals.values()]
     if metrics.diverged is not None:
         records.append({"kind": "diverged", "step": metrics.diverged, "reason": metrics.reason})
-    train = list(_thinned(metrics, CURVE[manifest["kind"]]))
-    columns = {key: [record.get(key) for record in train] for key in train[0]} if train else {}
+    train = list(_thinned(metrics, (PROBED if metrics.probed else CURVE)[manifest["kind"]]))
+    keys = dict.fromkeys(key for record in train for key in record)
+    columns = {key: [record.get(key) for record in train] for key in keys}
     return {"manifest": manifest, "metrics": sorted(records, key=_place), "train": columns}
 
 

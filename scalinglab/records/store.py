@@ -32,7 +32,7 @@ class Metrics:
     """A run's metrics file, read. Later records of a step replace earlier ones."""
 
     train: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Step -> record: tokens, loss, lr, grad_norm, seconds."""
+    """Step -> record: tokens, loss, lr, grad_norm, seconds; of a probed run also what its probe saw."""
     evals: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Step -> record: tokens, unique_tokens, epochs, sets {name: {loss, se, tokens}}."""
     dropped: int = 0
@@ -57,6 +57,11 @@ class Metrics:
     def wasted(self) -> int:
         """Updates that an interruption made train again, as far as records tell: not those since the last one."""
         return sum(last - first for first, last in self.repeated)
+
+    @property
+    def probed(self) -> bool:
+        """Whether its training records tell of single updates (`[probe]` of a study)."""
+        return any("probed" in record for record in self.train.values())
 
     def take(self, record: dict[str, Any], before: int | None) -> int | None:
         """Take in one record in the file's order; `before` and the result are the step training stands at."""

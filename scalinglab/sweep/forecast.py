@@ -161,7 +161,9 @@ def _seconds(task: Task, rate: Rate | None, sets: int) -> float | None:
     run = task.run
     measured = sets * run.heldout_windows * run.shape.context
     per_token = rate.seconds_per_step / run.batch_tokens
-    return per_token * (task.tokens + measured / 3.0)
+    # a probed update takes one gradient more, so does the last one of a record, and the rest is copies
+    gradients = 1.0 + (1.3 / task.probe if task.probe else 0.0)
+    return per_token * (gradients * task.tokens + measured / 3.0)
 
 
 def _sum(values: object) -> float | None:

@@ -30,6 +30,8 @@ class Task:
     """The study's name for this way of training, where it has several."""
     origin: Literal["study", "command"] = "study"
     """Whether the study file asks for the run, or `fork` did."""
+    probe: int = 0
+    """Of how many updates one is looked at closely; 0 of none."""
 
     @property
     def id(self) -> str:
@@ -69,6 +71,8 @@ class PlannedTrunk:
     run: Run
     variant: str = ""
     """The settings that differ from the study's own, in words."""
+    probe: int = 0
+    """As of a task."""
 
     @property
     def branches(self) -> list[Run]:
@@ -88,12 +92,13 @@ def planned_trunks(
     Variants follow one after the other.
     """
     found = []
+    probe = study.probe.every if study.probe else 0
     for variant in study.expanded():
         own = variant.study
         roots: list[Trunk | Scratch] = [*plan(own), *plan_full(own)]
         for root in roots:
             run = root_run(own, root, data, weights, (compiled or {}).get(root.shape.name))
-            found.append(PlannedTrunk(root, run, variant.name))
+            found.append(PlannedTrunk(root, run, variant.name, probe))
     return found
 
 
@@ -103,13 +108,14 @@ def tasks(trunks: Iterable[PlannedTrunk]) -> list[Task]:
     for trunk in trunks:
         source: tuple[str, int] | None = None
         for station in trunk.plan.stations:
+            begin = source[1] if source else 0
             recipe = trunk.plan.recipe_at(station) if isinstance(trunk.plan, Scratch) else ""
-            found.append(Task(trunk.run, source[1] if source else 0, station, source, recipe))
+            found.append(Task(trunk.run, begin, station, source, recipe, probe=trunk.probe))
             source = (trunk.run.id, station)
         for planned, run in zip(trunk.plan.branches, trunk.branches, strict=True):
             start, source = run.start, (trunk.run.id, run.start)
             for end in (run.end, *planned.after):
-                found.append(Task(run, start, end, source, planned.recipe))
+                found.append(Task(run, start, end, source, planned.recipe, probe=trunk.probe))
                 start, source = end, (run.id, end)
     return found
 

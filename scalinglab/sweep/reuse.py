@@ -20,7 +20,8 @@ def reuse(
     """Copy runs that stand in other studies' folders under the same id; their states too, where they are kept.
 
     What a run lacks here, a horizon for example, is trained on from there as in a study that has grown. Runs that are
-    being trained are left alone. Returns the study with what is left to do, and folder name -> runs taken over.
+    being trained are left alone, as are those without a probe where this study has one. Returns the study with what is
+    left to do, and folder name -> runs taken over.
     """
     folder = prepared.folder
     recipes = {task.run.id: task.recipe for task in prepared.tasks}
@@ -35,6 +36,7 @@ def reuse(
                 (ours.path / "manifest.json").exists()
                 or not (theirs.path / "manifest.json").exists()
                 or theirs.busy
+                or (prepared.study.probe is not None and not theirs.read_metrics().probed)
             ):
                 continue
             _copy(theirs, ours, recipe)

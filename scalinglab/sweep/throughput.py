@@ -123,8 +123,8 @@ def of_tasks(done: Iterable[Task], folder: StudyFolder) -> list[tuple[Shape, int
     seconds: dict[tuple[Shape, int, bool, str], list[float]] = {}
     for task in done:
         run, train = task.run, folder.run(task.run.id).read_metrics().train
-        if run.ramp:
-            continue  # its records are of several batches
+        if run.ramp or task.probe:
+            continue  # its records are of several batches, or of more than updates
         steps = [task.start, *sorted(step for step in train if task.start < step <= task.end)]
         own = seconds.setdefault((run.shape, run.batch_tokens, run.compiled, how_of(run)), [])
         own += [train[step]["seconds"] / (step - before) for before, step in itertools.pairwise(steps)]

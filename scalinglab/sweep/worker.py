@@ -179,7 +179,7 @@ def _train(
 ) -> tuple[object, ...]:
     from scalinglab.training import Diverged, Trainer, software
 
-    trainer = Trainer(task.run, text, device)
+    trainer = Trainer(task.run, text, device, task.probe)
     world, first = trainer.world, trainer.world.rank == 0
     if not first:
         world.wait()  # what is damaged has been removed by then

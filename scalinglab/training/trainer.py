@@ -14,16 +14,14 @@ from torch import Tensor
 
 from scalinglab.ladder.definition import Run
 from scalinglab.ladder.merge import merge_weights
-from scalinglab.ladder.needs import EVALUATION_BATCH
+from scalinglab.ladder.needs import EVALUATION_BATCH, LOG_EVERY
 from scalinglab.ladder.parametrisation import parametrise
 from scalinglab.training import checkpoint
 from scalinglab.training.data import Mixture, Stream, evaluation_windows
 from scalinglab.training.model import Transformer
 from scalinglab.training.optimiser import Optimiser
+from scalinglab.training.probe import Probe
 from scalinglab.training.world import World
-
-LOG_EVERY = 10
-"""Updates a metrics record averages over. A run can be stopped at multiples of it."""
 
 _COMPILED_SHAPES = 4096
 """Shapes and batches that one process may compile: more than any study has."""
@@ -93,10 +91,11 @@ class Trainer:
 
     In a group of processes (torch.distributed) each has a Trainer of its own and all make the same calls. Their
     weights and figures are the same in all, bit for bit; beside those of one process they differ in the last digits.
-    Raises InputError where a batch of the run cannot be shared evenly by the processes.
+    probe: of how many updates one is looked at more closely, which records then tell of; 0 of none. It changes nothing
+    of what is trained. Raises InputError where a batch of the run cannot be shared evenly by the processes.
     """
 
-    def __init__(self, run: Run, streams: Streams, device: str = "cpu") -> None:
+    def __init__(self, run: Run, streams: Streams, device: str = "cpu", probe: int = 0) -> None:
         self.run = run
         self.device = torch.device(device)
         self.world = World(self.device)
@@ -125,6 +124,8 @@ class Trainer:
             for name, (_, targets) in self._heldout.items()
         }
         self.optimiser = Optimiser(self.model, run.optimiser, run.lr, run.weight_decay, run.betas)
+        weights = [part.flat for part in self.model.parts]
+        self._probe = Probe(weights, self._gradients, probe) if probe else None
         self.reset()
 
     def reset(self) -> None:
@@ -142,25 +143,27 @@ class Trainer:
         """Update until `end` updates are finished. False when `should_stop` said so before.
 
         `log` takes a record every LOG_EVERY updates and at the end: step, tokens, mean training loss
-        since the last one, learning rate, norm of the last gradient before clipping, seconds.
+        since the last one, learning rate, norm of the last gradient before clipping, seconds; of a probed run also
+        what `Probe.record` tells.
         Raises Diverged when a loss is not a number.
         """
-        run, batches = self.run, self.run.batches
+        run, batches, probe = self.run, self.run.batches, self._probe
         losses: list[Tensor] = []
+        if probe:
+            probe.start()
         began = time.perf_counter()
         while self.step < end:
-            first, count = self.world.part(batches.at(self.step) // run.shape.context)
-            first += batches.samples_before(self.step, run.shape.context)
-            inputs, targets = self.mixture.batch(first, count)
-            self.optimiser.zero()
-            loss = self._loss(self._put(inputs), self._put(targets))
-            loss.backward()
-            self.world.average(self._gradients)
+            loss = self._backward(self.step)
+            if probe:
+                if probe.open:
+                    probe.end(self._averaged(loss))
+                if self.step % probe.every == 0:
+                    probe.begin(lambda: self._averaged(self._backward(self.step + 1)))
             norm = self._clip()
             factor = run.schedule.factor(self.step)
             self.optimiser.step(factor)
             self.step += 1
-            losses.append(loss.detach())
+            losses.append(loss)
             if self.step % LOG_EVERY == 0 or self.step == end:
                 seen = torch.stack(losses).double()
                 self.world.average([seen])
@@ -168,6 +171,8 @@ class Trainer:
                 losses.clear()
                 if not math.isfinite(mean):
                     raise Diverged(self.step, "the training loss is not a finite number")
+                if probe and probe.open:  # here, so that no record depends on where a run was interrupted
+                    probe.end(self._averaged(self._backward(self.step)))
                 now = time.perf_counter()
                 log(
                     {
@@ -177,6 +182,7 @@ class Trainer:
                         "lr": factor * run.lr,
                         "grad_norm": float(norm),
                         "seconds": round(now - began, 4),
+                        **(probe.record() if probe else {}),
                     }
                 )
                 began = now
@@ -241,6 +247,24 @@ class Trainer:
             for name, tensor in self.model.p.items():
                 tensor.copy_(total[name])
         self.step = run.end
+
+    def _backward(self, step: int) -> Tensor:
+        """Put the gradient of an update's batch into the buffers; returns the loss of this process's part of it."""
+        context = self.run.shape.context
+        first, count = self.world.part(self.run.batches.at(step) // context)
+        first += self.run.batches.samples_before(step, context)
+        inputs, targets = self.mixture.batch(first, count)
+        self.optimiser.zero()
+        loss = self._loss(self._put(inputs), self._put(targets))
+        loss.backward()
+        self.world.average(self._gradients)
+        return loss.detach()
+
+    def _averaged(self, loss: Tensor) -> Tensor:
+        """Of the whole batch."""
+        whole = loss.clone()
+        self.world.average([whole])
+        return whole
 
     @property
     def _gradients(self) -> list[Tensor]:

@@ -8,7 +8,7 @@ import pytest
 
 from scalinglab.errors import InputError
 from scalinglab.records.derive import derive_table
-from scalinglab.records.pack import CURVE, pack, unpack
+from scalinglab.records.pack import CURVE, PROBED, pack, unpack
 from scalinglab.records.read import read_runs
 from scalinglab.records.store import StudyFolder
 
@@ -39,6 +39,29 @@ def test_a_table_comes_out_of_the_pack_as_out_of_the_runs(folder: StudyFolder) -
         assert len(metrics.train) <= CURVE[run.manifest()["kind"]]
     pack(folder)
     assert folder.pack_path.read_bytes() == packed
+
+
+def test_more_is_kept_of_a_probed_run(folder: StudyFolder) -> None:
+    """Also where its first record tells of no update."""
+    probed, plain, *_ = (run for run in folder.runs() if run.manifest()["kind"] == "trunk")
+    records = {"kind": "train", "tokens": 1, "loss": 2.5, "lr": 0.1, "seconds": 1.0}
+    for run in (probed, plain):
+        lines = [json.dumps(records | {"step": 10}), *(
+            json.dumps(records | {"step": step} | ({"probed": 10, "curvature": step / 7} if run == probed else {}))
+            for step in range(20, 1010, 10)
+        )]  # fmt: skip
+        run.metrics_path.write_text("\n".join(lines), "utf-8")
+    pack(folder)
+    for run in folder.runs():
+        shutil.rmtree(run.path)
+    unpack(folder)
+    kept = probed.read_metrics()
+    assert kept.probed
+    assert not plain.read_metrics().probed
+    assert len(kept.train) == min(100, PROBED["trunk"])
+    assert kept.train[500]["curvature"] == pytest.approx(500 / 7, rel=1e-5)
+    assert kept.train[10].get("curvature") is None
+    assert len(plain.read_metrics().train) == CURVE["trunk"]
 
 
 def test_runs_that_stand_are_left_alone(folder: StudyFolder) -> None:

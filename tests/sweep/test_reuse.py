@@ -1,6 +1,7 @@
 """Runs of another study that this one asks for too are taken over, and it goes on from their states."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from scalinglab.records.pack import pack
@@ -55,3 +56,23 @@ def test_a_pack_will_do_where_nothing_is_left_to_train(
         run(prepared, tiny_study).table.to_csv()
         == run(prepare(tiny_study, tiny_runs), tiny_study).table.to_csv()
     )
+
+
+def test_a_probe_changes_no_identity_and_takes_over_no_run_without_one(
+    tiny_runs: Path, tiny_study: Path, tmp_path: Path, in_process
+) -> None:
+    study = tiny_study.with_name("probed.toml")
+    study.write_text(grown(tiny_study).read_text("utf-8") + "\n[probe]\nevery = 5\n", "utf-8")
+    prepared, taken = reuse(prepare(study, tmp_path / "ours"), study, [StudyFolder(tiny_runs)])
+    assert taken == {}
+    assert [task.id for task in prepared.tasks] == [
+        task.id for task in prepare(grown(tiny_study), tmp_path / "b").tasks
+    ]
+    first = prepared.tasks[0]
+    run(replace(prepared, tasks=[first]), study)
+    theirs, ours = (StudyFolder(folder).run(first.run.id) for folder in (tiny_runs, tmp_path / "ours"))
+    assert ours.checkpoint_path(first.end).read_bytes() == theirs.checkpoint_path(first.end).read_bytes()
+    records = ours.read_metrics().train
+    assert {records[step]["probed"] for step in records if step % 10 == 0} == {2}
+    _, taken = reuse(prepare(study, tmp_path / "again"), study, [StudyFolder(tmp_path / "ours")])
+    assert taken == {"ours": 1}
