@@ -53,9 +53,8 @@ def _print(found: Forecast, study_path: Path, out: Path, tail: bool) -> None:
         ends, spent = size.horizons, size.cost.ladder
         span = "–".join(count_text(end) for end in dict.fromkeys((ends[0], ends[-1]))) if ends else ""
         runs = f"{size.trunks} + {size.branches} + {size.full}"
-        counts = count_text(size.params), count_text(size.params_total), runs
-        if merges:
-            counts = (*counts, str(size.merges))
+        counts = [count_text(size.params), count_text(size.params_total), runs]
+        counts += [str(size.merges)] if merges else []
         trained.add_row(size.size, *counts, f"{spent.steps:,}", count_text(spent.tokens), span)
     console.print(trained)
     cost = table(

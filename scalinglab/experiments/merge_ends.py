@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,12 +159,12 @@ class MergeEnds:
         grouped = self._planned.merge(ends, on=["run_id", "tokens"]).groupby(
             ["recipe", "eval_set"], dropna=False
         )
-        return {
-            (None if pd.isna(recipe) else recipe, name): rows.pivot(
-                index="seed", columns="tokens", values="loss"
-            )
-            for (recipe, name), rows in grouped  # type: ignore[misc]
-        }
+        found = {}
+        for key, rows in grouped:
+            recipe, name = key
+            wide = rows.pivot(index="seed", columns="tokens", values="loss")
+            found[recipe if isinstance(recipe, str) else None, str(name)] = wide
+        return found
 
     def losses(self, recipe: Recipe | None, eval_set: str | None = None) -> pd.DataFrame:
         """A row a seed, a column a horizon; None: the undecayed trunk's."""
@@ -173,7 +174,7 @@ class MergeEnds:
     @cached_property
     def horizons(self) -> list[float]:
         """At which trunk, decays and merges all ended."""
-        sets = [set(self.losses(None))] + [
+        sets: list[set[Any]] = [set(self.losses(None))] + [
             set().union(*(self.losses(each) for each in ways)) for ways in (self.decays, self.merges)
         ]
         return sorted(float(each) for each in set.intersection(*sets))
@@ -226,7 +227,8 @@ class MergeEnds:
         if not own or own[0] not in mine:
             return Estimate(np.nan)
         top, bottom = (trunk[own] - mine[own]).mean(axis=1), (trunk[own] - decay[own]).mean(axis=1)
-        return ratio_of_means(*pd.DataFrame({"top": top, "bottom": bottom}).dropna().to_numpy().T, LEVEL)
+        pairs = pd.DataFrame({"top": top, "bottom": bottom}).dropna()
+        return ratio_of_means(pairs["top"].to_numpy(), pairs["bottom"].to_numpy(), LEVEL)
 
     def best_windows(self, shape: str) -> tuple[list[Window], SeedGaps]:
         """(the best share at each horizon, ln of it by seed where it lies inside those tried)."""
@@ -277,7 +279,7 @@ class MergeEnds:
             return []
         factor = np.log(self.counts[-1].count / self.counts[0].count)
         loss = self.grid.T.groupby(level=1).mean().T.mean()
-        best = float(loss.idxmin())
+        best = float(np.asarray(loss.index, dtype=float)[int(loss.to_numpy().argmin())])
         sets = [
             self.shared[i:j]
             for i in range(len(self.shared))
@@ -339,7 +341,8 @@ class MergeEnds:
         The merges' loss there is read between horizons, straight in the logarithms of loss and tokens, which for a
         convex curve is no less than it is; the longest horizon has nothing beyond it and is left out.
         """
-        merged = np.log(self.best_of(self.merges))
+        best = self.best_of(self.merges)
+        merged = pd.DataFrame(np.log(best.to_numpy()), best.index, best.columns)
         found = {}
         for horizon, beyond in zip(self.horizons, self.horizons[1:], strict=False):
             if horizon not in self.losses(decay):

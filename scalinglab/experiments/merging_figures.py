@@ -81,7 +81,7 @@ def against_window(ends: MergeEnds) -> Axes:
     handles, labels = ax.get_legend_handles_labels()
     figure = ax.get_figure()
     assert figure is not None
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize="small")  # type: ignore[call-arg]
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize="small")
     return ax
 
 
@@ -96,12 +96,12 @@ def share_of_gain(ends: MergeEnds) -> Axes:
     ax.axvline(100, color=INK, lw=0.8, zorder=1)
     for horizon, shift in zip(ends.horizons, spread, strict=True):
         found = [ends.share_of_gain(each, horizon) for each in rows]
-        value = 100 * np.array([each.value for each in found])
+        middle = 100 * np.array([each.value for each in found])
         bars = 100 * np.array([[each.lo, each.hi] for each in found]).T
-        wide = np.nan_to_num(np.abs(bars - value), posinf=0.0)
+        wide = np.nan_to_num(np.abs(bars - middle), posinf=0.0)
         colour, marker = looks[horizon]
         ax.errorbar(
-            value, np.arange(len(rows)) + shift, xerr=wide, color=colour, marker=marker, ls="none", mec="white",
+            middle, np.arange(len(rows)) + shift, xerr=wide, color=colour, marker=marker, ls="none", mec="white",
             mew=0.4, elinewidth=0.8, label=f"D = {count(horizon)}", zorder=3,
         )  # fmt: skip
     left = -40.0
@@ -164,7 +164,7 @@ def _above_trunk(gain: Estimate) -> Estimate:
     return Estimate(-gain.value, -gain.hi, -gain.lo)
 
 
-def _points(panel: Axes, own: list, ends: MergeEnds, horizon: float, shift: float, **look: object) -> None:  # type: ignore[type-arg]
+def _points(panel: Axes, own: list, ends: MergeEnds, horizon: float, shift: float, **look: object) -> None:
     """Merges with the intervals of their difference to the trunk."""
     if not own:
         return

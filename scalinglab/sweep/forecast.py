@@ -95,10 +95,8 @@ def forecast(study: Study, folder: StudyFolder, known: Throughput, workers: int 
                 shape.params,
                 shape.params_total,
                 sum(trunk.run.kind == "trunk" for trunk in own),
-                *(
-                    sum(run.kind == kind for trunk in own for run in trunk.branches)
-                    for kind in ("branch", "merge")
-                ),
+                sum(run.kind == "branch" for trunk in own for run in trunk.branches),
+                sum(run.kind == "merge" for trunk in own for run in trunk.branches),
                 sum(trunk.run.kind == "full" for trunk in own),
                 tuple(sorted({end for trunk in own for end in _ends(trunk)})),
                 total(study_costs(own), name),

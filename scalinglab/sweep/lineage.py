@@ -125,8 +125,8 @@ def find_run(reference: str | Path, kind: str | None = None, below: Path = Path(
         path = path.resolve()
     alone = path.parent == Path()
     if (path / "manifest.json").is_file():
-        folder = StudyFolder(path.parent)
-        found = [_known(folder, RunFolder(path), _beyond_decays(folder))]
+        study = StudyFolder(path.parent)
+        found = [_known(study, RunFolder(path), _beyond_decays(study))]
     else:
         found = []
         for folder in sorted(below.glob("*")) if alone else [path.parent]:
