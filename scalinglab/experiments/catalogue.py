@@ -66,6 +66,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "continual",
         "scaling-law",
     ),
+    "data-in-decay": Experiment(
+        "good data in the decay or after it: MiniCPM's A-1 to B-3, the place against the amount, and what is forgotten",
+        "runs",
+        "data_in_decay",
+        "data-in-decay",
+    ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
         "training",

@@ -7,7 +7,6 @@ hence the same weights at the start and the same data order.
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from scalinglab.analysis import Estimate, count_text
 from scalinglab.analysis.seed_gaps import Judged, SeedGaps, judged
 from scalinglab.experiments import wsd_figures
 from scalinglab.experiments.report import Beside, Claim, Report
+from scalinglab.experiments.verdicts import Verdict, seeds_needed
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_ends import Ends, difference, percent
 from scalinglab.experiments.wsd_findings import (
@@ -31,7 +31,6 @@ from scalinglab.experiments.wsd_findings import (
 from scalinglab.experiments.wsd_tables import ledger, tables_of
 from scalinglab.experiments.wsd_words import notes_of, setup_of, verdict_of
 
-Verdict = Literal["confirmed", "contradicted", "undecided"]
 ENOUGH, SHORT = 0.1, 0.025
 """The shares that MiniCPM speaks of."""
 _VERDICT: dict[Judged, Verdict] = {"beyond": "contradicted", "within": "confirmed", "open": "undecided"}
@@ -40,7 +39,6 @@ _OPPOSITE: dict[Verdict, Verdict] = {
     "contradicted": "confirmed",
     "undecided": "undecided",
 }
-_MOST_SEEDS = 50
 
 
 def report_of(trained: Trained, progress: Callable[[str, int, int], None] = lambda *step: None) -> Report:
@@ -197,7 +195,7 @@ def _matched(said: Findings, claim: str, gaps: SeedGaps, because: str, everywher
     if trend.lo > 0 or trend.hi < 0:
         text += f"; {signed(gaps.cell(min(gaps.cells)).value)} at D = {count_text(min(gaps.cells))}, "
         text += f"{signed(gaps.cell(last).value)} at {count_text(last)}: {estimate_text(trend)} a doubling"
-    decide = _decide(gaps, mean, said.noise) if how == "open" else ""
+    decide = seeds_needed(gaps, mean, said.noise, LEVEL) if how == "open" else ""
     if everywhere and beyond:
         how, decide = "beyond", ""
     elif (
@@ -222,25 +220,6 @@ def _longer(gaps: SeedGaps, trend: Estimate, noise: float) -> str:
     return f"longer horizons or more seeds: the gap grows with D, and {reached}"
 
 
-def _decide(gaps: SeedGaps, mean: Estimate, margin: float) -> str:
-    """How many seeds would bring the interval to one side of the margin, were the mean to stay."""
-    if math.isnan(mean.lo) or math.isnan(margin):
-        return "more seeds: one alone has no interval"
-    apart = abs(mean.value - margin)
-    by_seed = float(gaps.pairs.mean(axis=1).std(ddof=1))
-    needed = next((n for n in range(2, _MOST_SEEDS + 1) if _half(n) * by_seed < apart), None)
-    if needed is None:
-        what = "as large as the seed noise" if margin else "zero"
-        return f"more than {_MOST_SEEDS} seeds: the difference is about {what}"
-    return f"about {max(needed, gaps.seeds + 1)} seeds, if the mean stays"
-
-
-def _half(n: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.5 + LEVEL / 2, n - 1)) / math.sqrt(n)
-
-
 def _shape_claim(said: Findings) -> Claim:
     """Whether the main shape is the best of those of its length. On the same trunks, so zero is the yardstick."""
     ends = said.ends
@@ -263,7 +242,7 @@ def _shape_claim(said: Findings) -> Claim:
         closest = min(
             (other for other in others if other not in above), key=lambda one: abs(found[one].value)
         )
-        decide = _decide(said.gap(closest, ends.main), found[closest], 0.0)
+        decide = seeds_needed(said.gap(closest, ends.main), found[closest], 0.0, LEVEL)
     return Claim(
         f"{ends.main.shape_text} is the best shape of a decay (Hägele et al. 2024)",
         verdict,
