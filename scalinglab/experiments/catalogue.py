@@ -72,6 +72,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "data_in_decay",
         "data-in-decay",
     ),
+    "batch-ramp": Experiment(
+        "a larger batch on the trunk in place of a decay, and before one: what each gains, and the updates it saves",
+        "runs",
+        "batch_ramp",
+        "batch-ramp",
+    ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
         "training",
