@@ -339,7 +339,8 @@ def _notes(runs: Ramps) -> list[str]:
         ),
         (
             "The learning rate is not raised with the batch, and a ramp that has only just begun at a horizon is "
-            "compared there too. Updates are what a larger batch saves where it fills the machine no worse; FLOPs are the same."
+            "compared there too. Updates are what a larger batch saves where it fills the machine no worse; FLOPs are "
+            "the same."
         ),
         "The blog's figure has no size, no noise and another batch: its drop stands beside ours for its sign.",
     ]
