@@ -305,20 +305,20 @@ def verdict_of(runs: Ramps) -> str:
         text += f", and after {len(smaller)} of {len(runs.ramps)} ({'; '.join(smaller)}) the decay is told to gain less"
     else:
         text += ", and after none of them is the decay told to gain less"
-    noise, hows = runs.noise(DECAYED), []
-    for how, words in (
-        ("within", "ends no higher than the decay alone within the seed noise"),
-        ("beyond", "ends higher by more than it"),
-        ("open", "cannot be told from either"),
-    ):
-        own = [
-            each.label
-            for i, each in enumerate(runs.ramps)
-            if judged(_told(above, i, _each(runs)), noise) == how
-        ]
-        if own:
-            hows.append(f"{'; '.join(own)} {words}")
-    text += f". Ramp and decay together, with a seed noise of {loss_text(noise)}: {', '.join(hows)}"
+    noise = runs.noise(DECAYED)
+    found: dict[str, list[str]] = {}
+    for i, ramp in enumerate(runs.ramps):
+        own = _told(above, i, _each(runs))
+        words = {
+            "beyond": "higher than the decay alone by more than that",
+            "within": "no higher than it by more than that",
+            "open": "where neither can be told",
+        }[judged(own, noise)]
+        if own.hi < -noise:
+            words = "lower than the decay alone by more than that"
+        found.setdefault(words, []).append(ramp.label)
+    hows = [f"{words} for {'; '.join(labels)}" for words, labels in found.items()]
+    text += f". With a seed noise of {loss_text(noise)}, ramp and decay together end {', '.join(hows)}"
     most, saved = _saves(runs, above, noise)
     return text + (
         f"; {most.label} saves {saved} of the updates." if most else "; so no update is saved for nothing."
@@ -341,6 +341,10 @@ def _notes(runs: Ramps) -> list[str]:
             "The learning rate is not raised with the batch, and a ramp that has only just begun at a horizon is "
             "compared there too. Updates are what a larger batch saves where it fills the machine no worse; FLOPs are "
             "the same."
+        ),
+        (
+            "No trunk has a larger constant batch throughout, nor another learning rate: a ramp that ends lower may say "
+            "no more than that the constant batch is small for this learning rate, or that its decay is short."
         ),
         "The blog's figure has no size, no noise and another batch: its drop stands beside ours for its sign.",
     ]

@@ -84,29 +84,30 @@ def _draw(
 
 
 def gains(runs: Ramps, level: float) -> Axes:
-    """What ramp and decay take off the undecayed trunk of a constant batch at the furthest horizon: bars end to end.
+    """What a ramp takes off the undecayed trunk of a constant batch at the furthest horizon, alone and with its decay.
 
-    Intervals: of the ramp's gain, and of both together. Band: the decay alone, ± the seed noise of a run.
+    Where the decay after a ramp gains nothing, the second bar is the shorter. Band: the decay alone, ± a run's seed noise.
     """
     ax = wide_axes(6.2, 0.9 + 0.5 * (1 + len(runs.ramps)))
     decay, noise = runs.by_decay().cell(runs.last, level), runs.noise(DECAYED)
     if not np.isnan(noise):
         ax.axvspan(decay.value - noise, decay.value + noise, color=FAINT, alpha=0.35, lw=0, zorder=0,
                    label="decay alone ± seed noise")  # fmt: skip
-    by_ramp, after, both = (runs.at_last(each) for each in (runs.by_ramp, runs.by_decay_after, runs.by_both))
+    by_ramp, both = runs.at_last(runs.by_ramp), runs.at_last(runs.by_both)
     before = runs.updates(runs.constant)[runs.last]
     names = [f"{runs.constant.label}\n{before:,} updates"]
-    ax.barh(0, decay.value, 0.6, color=BLUE, label="decay")
+    ax.barh(0, decay.value, 0.36, color=BLUE, label="with the decay")
     _interval(ax, decay.value, decay.hi - decay.value, 0.0)
     for i, ramp in enumerate(runs.ramps):
         names.append(f"{ramp.label}\n{runs.updates(ramp)[runs.last]:,} updates")
-        if i not in by_ramp.cells or i not in both.cells:
-            continue
-        own, more, total = (each.cell(i, level) for each in (by_ramp, after, both))
-        ax.barh(i + 1, own.value, 0.6, color=ORANGE, label="ramp" if i == 0 else None)
-        ax.barh(i + 1, more.value, 0.6, left=own.value, color=BLUE)
-        _interval(ax, own.value, own.hi - own.value, i + 1.15)
-        _interval(ax, total.value, total.hi - total.value, i + 0.85)
+        for found, colour, shift, label in (
+            (by_ramp, ORANGE, -0.18, "the ramp alone"),
+            (both, BLUE, 0.18, None),
+        ):
+            if i in found.cells:
+                own, y = found.cell(i, level), i + 1 + shift
+                ax.barh(y, own.value, 0.36, color=colour, label=label if i == 0 else None)
+                _interval(ax, own.value, own.hi - own.value, y)
     ax.axvline(0, color=INK, lw=0.8)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
