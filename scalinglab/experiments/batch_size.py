@@ -21,8 +21,8 @@ from scalinglab.experiments.batch_words import (
     tables_of,
     verdict_of,
 )
-from scalinglab.experiments.gap_claims import Verdict
 from scalinglab.experiments.report import Beside, Claim, Report
+from scalinglab.experiments.verdicts import Verdict
 from scalinglab.experiments.wind_tunnel import Trained
 
 

@@ -96,6 +96,18 @@ EXPERIMENTS: dict[str, Experiment] = {
         "decay_dynamics",
         "decay-dynamics",
     ),
+    "data-in-decay": Experiment(
+        "good data in the decay or after it: MiniCPM's A-1 to B-3, the place against the amount, and what is forgotten",
+        "runs",
+        "data_in_decay",
+        "data-in-decay",
+    ),
+    "batch-ramp": Experiment(
+        "a larger batch on the trunk in place of a decay, and before one: what each gains, and the updates it saves",
+        "runs",
+        "batch_ramp",
+        "batch-ramp",
+    ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
         "training",

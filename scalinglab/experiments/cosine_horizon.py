@@ -9,7 +9,7 @@ from collections.abc import Callable
 from scalinglab.analysis import Estimate, count_text
 from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.experiments import horizon_figures
-from scalinglab.experiments.gap_claims import Verdict, matched, seeds_to_tell, worse
+from scalinglab.experiments.gap_claims import matched, seeds_to_tell, worse
 from scalinglab.experiments.horizon_ends import HorizonEnds, Way
 from scalinglab.experiments.horizon_words import (
     STALLED,
@@ -21,6 +21,7 @@ from scalinglab.experiments.horizon_words import (
     verdict_of,
 )
 from scalinglab.experiments.report import Beside, Claim, Report
+from scalinglab.experiments.verdicts import Verdict
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_findings import LEVEL, estimate_text, listed, loss_text
 

@@ -1,18 +1,16 @@
 """Claims about gaps between ways of training, judged seed by seed: that one is no worse, or that one is better."""
 
 import math
-from typing import Literal
 
 import numpy as np
 
 from scalinglab.analysis import Estimate, count_text
 from scalinglab.analysis.seed_gaps import Judged, SeedGaps, judged
 from scalinglab.experiments.report import Claim
+from scalinglab.experiments.verdicts import Verdict, seeds_needed
 from scalinglab.experiments.wsd_findings import LEVEL, estimate_text, loss_text, signed
 
-Verdict = Literal["confirmed", "contradicted", "undecided"]
 _VERDICT: dict[Judged, Verdict] = {"beyond": "contradicted", "within": "confirmed", "open": "undecided"}
-_MOST_SEEDS = 50
 
 
 def matched(claim: str, gaps: SeedGaps, noise: float, because: str, everywhere: bool = True) -> Claim:
@@ -96,19 +94,5 @@ def _longer(gaps: SeedGaps, trend: Estimate, noise: float) -> str:
 
 
 def seeds_to_tell(gaps: SeedGaps, mean: Estimate, margin: float) -> str:
-    """How many seeds would bring the interval to one side of the margin, were the mean to stay."""
-    if math.isnan(mean.lo) or math.isnan(margin):
-        return "more seeds: one alone has no interval"
-    apart = abs(mean.value - margin)
-    by_seed = float(gaps.pairs.mean(axis=1).std(ddof=1))
-    needed = next((n for n in range(2, _MOST_SEEDS + 1) if _half(n) * by_seed < apart), None)
-    if needed is None:
-        what = "as large as the seed noise" if margin else "zero"
-        return f"more than {_MOST_SEEDS} seeds: the difference is about {what}"
-    return f"about {max(needed, gaps.seeds + 1)} seeds, if the mean stays"
-
-
-def _half(n: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.5 + LEVEL / 2, n - 1)) / math.sqrt(n)
+    """`seeds_needed` at the level of all intervals here."""
+    return seeds_needed(gaps, mean, margin, LEVEL)

@@ -12,7 +12,7 @@ import pandas as pd
 from scalinglab.analysis import count_text
 from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.experiments import merging_figures
-from scalinglab.experiments.gap_claims import Verdict, matched, seeds_to_tell
+from scalinglab.experiments.gap_claims import matched, seeds_to_tell
 from scalinglab.experiments.merge_ends import MergeEnds, mean_gaps
 from scalinglab.experiments.merging_words import (
     FACTORS,
@@ -30,6 +30,7 @@ from scalinglab.experiments.merging_words import (
     window_text,
 )
 from scalinglab.experiments.report import Beside, Claim, Report
+from scalinglab.experiments.verdicts import Verdict
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_ends import percent
 from scalinglab.experiments.wsd_findings import LEVEL, estimate_text, listed, loss_text

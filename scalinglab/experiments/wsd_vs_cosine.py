@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from scalinglab.analysis import count_text
 from scalinglab.experiments import wsd_figures
-from scalinglab.experiments.gap_claims import Verdict, matched, seeds_to_tell
+from scalinglab.experiments.gap_claims import matched, seeds_to_tell
 from scalinglab.experiments.report import Beside, Claim, Report
+from scalinglab.experiments.verdicts import Verdict
 from scalinglab.experiments.wind_tunnel import Trained
 from scalinglab.experiments.wsd_ends import Ends, difference, percent
 from scalinglab.experiments.wsd_findings import (
