@@ -110,15 +110,15 @@ def test_a_known_law_is_recovered_and_drawn() -> None:
     ("how", "expected", "says"),
     [
         (
-            {"p": 6.24, "of_lr": 1.0},
-            {1: "confirmed", 4: "contradicted"},
-            ["which holds MiniCPM's 6.24", "It depends on the learning rate"],
+            {"p": 6.24, "of_lr": 1.0, "trunk_p": 1.5},
+            {1: "confirmed", 3: "contradicted", 4: "contradicted"},
+            [
+                "which holds MiniCPM's 6.24",
+                "It depends on the learning rate",
+                "Read off undecayed trunks p is",
+            ],
         ),
-        (
-            {"of_params": -0.6, "trunk_p": 1.5},
-            {2: "contradicted", 3: "contradicted"},
-            ["L alone does not decide", "Read off undecayed trunks p is"],
-        ),
+        ({"of_params": -0.6}, {2: "contradicted"}, ["L alone does not decide"]),
     ],
 )
 def test_verdicts_turn_with_the_numbers(
@@ -166,13 +166,13 @@ def test_two_batches_are_refused() -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_its_studies(scale: str) -> None:
-    """Three sizes at six batches, the smallest with a second seed and two more rates, at horizons common to all."""
+    """Three sizes at five or six batches, the smallest with a second seed and two more rates, at common horizons."""
     study = read_study(study_path("batch-size", scale))
     trunks = planned_trunks(study, "text", (("wiki", 1.0), ("web", 1.0)))
     told: dict[tuple[str, float], set[int]] = {}
     for trunk in trunks:
         told.setdefault((trunk.run.shape.name, trunk.run.lr), set()).add(trunk.run.batch_tokens)
-    assert all(len(batches) == 6 for batches in told.values())
+    assert {len(batches) for batches in told.values()} <= {5, 6}
     assert len({size for size, _ in told}) == 3
     assert len({lr for _, lr in told}) == 3
     assert {trunk.run.seed for trunk in trunks} == {0, 1}
