@@ -312,7 +312,7 @@ def verdict_of(runs: Ramps) -> str:
         words = {
             "beyond": "higher than the decay alone by more than that",
             "within": "no higher than it by more than that",
-            "open": "where neither can be told",
+            "open": "undecided between the two",
         }[judged(own, noise)]
         if own.hi < -noise:
             words = "lower than the decay alone by more than that"
@@ -343,8 +343,8 @@ def _notes(runs: Ramps) -> list[str]:
             "the same."
         ),
         (
-            "No trunk has a larger constant batch throughout, nor another learning rate: a ramp that ends lower may say "
-            "no more than that the constant batch is small for this learning rate, or that its decay is short."
+            "No trunk has a larger constant batch throughout, nor another learning rate: a ramp that ends lower may "
+            "say no more than that the constant batch is small for this learning rate, or that its decay is short."
         ),
         "The blog's figure has no size, no noise and another batch: its drop stands beside ours for its sign.",
     ]

@@ -86,7 +86,7 @@ def _draw(
 def gains(runs: Ramps, level: float) -> Axes:
     """What a ramp takes off the undecayed trunk of a constant batch at the furthest horizon, alone and with its decay.
 
-    Where the decay after a ramp gains nothing, the second bar is the shorter. Band: the decay alone, ± a run's seed noise.
+    Where the decay after a ramp gains nothing, the second bar is the shorter. Band: the decay alone, ± seed noise.
     """
     ax = wide_axes(6.2, 0.9 + 0.5 * (1 + len(runs.ramps)))
     decay, noise = runs.by_decay().cell(runs.last, level), runs.noise(DECAYED)
