@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import (
@@ -22,8 +22,10 @@ from scalinglab.cli._console import console, note, print_json, say
 from scalinglab.cli._progress import _PLAIN_EVERY, steps
 from scalinglab.cli._table import table
 from scalinglab.errors import InputError
-from scalinglab.records.trials import Searched, Trial, read_search
 from scalinglab.units import count_text
+
+if TYPE_CHECKING:
+    from scalinglab.records.trials import Searched, Trial
 
 
 @app.command(
@@ -71,6 +73,7 @@ def run_trials(
 ) -> Searched | None:
     """Train the trials that a search lacks, with a bar; None when it was stopped."""
     from scalinglab.extras import need_training
+    from scalinglab.records.trials import read_search
     from scalinglab.sweep.search import prepare_search, run_search
 
     need_training()

@@ -344,7 +344,7 @@ def _notes(runs: Ramps) -> list[str]:
         ),
         (
             "No trunk has a larger constant batch throughout, nor another learning rate: a ramp that ends lower may "
-            "say no more than that the constant batch is small for this rate, or that its decay is short."
+            "say no more than that the constant batch is small for this learning rate, or that its decay is short."
         ),
         "The blog's figure has no size, no noise and another batch: its drop stands beside ours for its sign.",
     ]
