@@ -48,11 +48,29 @@ EXPERIMENTS: dict[str, Experiment] = {
         "scaling_law",
         "scaling-law",
     ),
+    "continual": Experiment(
+        "one small model trained on to 300 tokens a parameter: power law or exponential, and what it is worth",
+        "runs",
+        "continual",
+        "scaling-law",
+    ),
     "lr-transfer": Experiment(
         "whether the best learning rate stays put as the width grows, under MiniCPM's parametrisation and the standard",
         "runs",
         "lr_transfer",
         "lr-transfer",
+    ),
+    "search": Experiment(
+        "constants of the parametrisation found by a search on the smallest size, against MiniCPM's at larger ones",
+        "runs",
+        "search",
+        "search",
+    ),
+    "batch-size": Experiment(
+        "how the best batch grows as the loss falls: lines of equal loss, their minima, bs = k / L^p",
+        "runs",
+        "batch_size",
+        "batch-size",
     ),
     "wsd-vs-cosine": Experiment(
         "decays forked from one trunk against cosine runs made for each horizon: shapes and lengths",
@@ -65,30 +83,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         "runs",
         "cosine_horizon",
         "cosine-horizon",
-    ),
-    "batch-size": Experiment(
-        "how the best batch grows as the loss falls: lines of equal loss, their minima, bs = k / L^p",
-        "runs",
-        "batch_size",
-        "batch-size",
-    ),
-    "merge": Experiment(
-        "averages of trunk checkpoints in place of a decay: windows, weights and numbers, against real decays",
-        "runs",
-        "merging",
-        "merge",
-    ),
-    "continual": Experiment(
-        "one small model trained on to 300 tokens a parameter: power law or exponential, and what it is worth",
-        "runs",
-        "continual",
-        "scaling-law",
-    ),
-    "search": Experiment(
-        "constants of the parametrisation found by a search on the smallest size, against MiniCPM's at larger ones",
-        "runs",
-        "search",
-        "search",
     ),
     "decay-dynamics": Experiment(
         "single updates of trunk and decay: their size, gradients, slope and curvature, with the trunk going on beside",
@@ -107,6 +101,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         "runs",
         "batch_ramp",
         "batch-ramp",
+    ),
+    "merge": Experiment(
+        "averages of trunk checkpoints in place of a decay: windows, weights and numbers, against real decays",
+        "runs",
+        "merging",
+        "merge",
     ),
     "coordinate-check": Experiment(
         "activations that keep their size as the width grows: MiniCPM's scaling against none",
