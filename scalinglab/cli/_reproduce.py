@@ -32,6 +32,7 @@ from scalinglab.ladder import read_study
 from scalinglab.records.files import write_atomic
 from scalinglab.records.pack import pack
 from scalinglab.records.store import StudyFolder
+from scalinglab.records.trials import read_search
 
 FITS_NAME = "published-fits"
 _FITS_WHAT = "laws in N and D and with repeated data, refitted to the authors' rows"
@@ -106,6 +107,9 @@ def _trained(study: str, scale: str, runs: Path, workers: int | None, yes: bool)
 
     need_training()
     search = read_study(path).search
+    found = read_search(folder) if search is not None else None
+    if search is not None and found is not None and len(found.finished) >= search.trials:
+        path, search = write_found_study(path, folder, found), None  # what follows from it is left to train
     dry_run(path, folder.path, workers, False, False, tail=False)
     if search is not None:
         say(

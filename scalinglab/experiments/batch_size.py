@@ -143,10 +143,10 @@ def _grows(found: Readings) -> Claim:
 
 
 def _exponent(found: Readings) -> Claim:
-    """Confirmed where the interval holds the paper's p and is narrow enough to leave out zero and twice of it."""
+    """Confirmed where the interval holds the paper's p and is narrow enough to leave out half and twice of it."""
     p = found.decayed.p
     holds = p.lo <= PUBLISHED_P <= p.hi
-    narrow = p.lo > 0 and p.hi < 2 * PUBLISHED_P
+    narrow = _within_factor_two(p, PUBLISHED_P)
     verdict: Verdict = "undecided"
     if not math.isnan(p.lo) and not holds:
         verdict = "contradicted"
@@ -154,7 +154,7 @@ def _exponent(found: Readings) -> Claim:
         verdict = "confirmed"
     because = f"p is {p}, its interval {'holds' if holds else 'does not hold'} {PUBLISHED_P:g}"
     if holds and not narrow:
-        because += ", and with it 0 or its double"
+        because += ", and with it its half or its double"
     return Claim(
         f"bs goes as 1/L^{PUBLISHED_P:g}",
         verdict,
@@ -183,13 +183,19 @@ def _one_line(found: Readings) -> Claim:
     )
 
 
+def _within_factor_two(found: Estimate, value: float) -> bool:
+    """Whether an interval leaves out half and twice of a value: one that does not tells too little to confirm it."""
+    return found.lo > value / 2 and found.hi < 2 * value
+
+
 def _curves(found: Readings) -> Claim:
-    """Whether the undecayed reading has the same exponent."""
+    """Whether the undecayed reading has the same exponent, to a factor of two."""
     assert found.undecayed is not None
     mine, theirs = found.decayed.p, found.undecayed.p
     apart = theirs.lo > mine.hi or theirs.hi < mine.lo
     open_ = math.isnan(mine.lo) or math.isnan(theirs.lo)
-    within = not open_ and mine.lo <= theirs.value <= mine.hi and theirs.lo <= mine.value <= theirs.hi
+    within = mine.lo <= theirs.value <= mine.hi and theirs.lo <= mine.value <= theirs.hi
+    within = within and _within_factor_two(mine, mine.value) and _within_factor_two(theirs, mine.value)
     verdict: Verdict = (
         "undecided" if open_ else "contradicted" if apart else "confirmed" if within else "undecided"
     )

@@ -12,6 +12,11 @@ import pytest
 
 COMMAND = [sys.executable, "-c", "from scalinglab.cli import main; main()"]
 
+WITHOUT_FIGURES = (
+    "from scalinglab.experiments import ladder_figures; ladder_figures.draw = lambda *what: []; "
+    "from scalinglab.cli import main; main()"
+)
+
 
 @pytest.fixture(scope="module")
 def study(tiny_study: Path) -> Path:
@@ -26,9 +31,11 @@ def study(tiny_study: Path) -> Path:
     return path
 
 
-def start(study: Path, out: Path) -> subprocess.Popen[str]:
+def start(study: Path, out: Path, figures: bool = True) -> subprocess.Popen[str]:
+    """figures: whether they are drawn, which takes longer than the rest."""
     arguments = ["sweep", str(study), "--out", str(out / "runs"), "--figures", str(out / "figures"), "--json"]
-    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = COMMAND if figures else [sys.executable, "-c", WITHOUT_FIGURES]
+    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def test_interrupted_from_the_keyboard_it_ends_with_the_same_numbers(
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert not (tmp_path / "runs" / "table.csv").exists()
-    again = start(study, tmp_path)
+    again = start(study, tmp_path, figures=False)
     printed, errors = again.communicate(timeout=300)
     assert again.returncode == 0, errors
     assert (tmp_path / "runs/table.csv").read_bytes() == (whole[0] / "runs/table.csv").read_bytes()
