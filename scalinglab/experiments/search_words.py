@@ -7,6 +7,8 @@ from scalinglab.analysis.response_surface import FACTOR
 from scalinglab.experiments.report import Claim
 from scalinglab.experiments.search_findings import Findings, pooled
 
+_MOST_SEEDS = 50
+
 
 def side(value: Estimate) -> str:
     """found: the found constants are better beyond the interval; own: the study's; "" undecided or unknown."""
@@ -108,9 +110,9 @@ def _seeds_wanted(f: Findings) -> str:
     if math.isnan(spread) or not least:
         return "more seeds a size"
     seeds = math.ceil((1.645 * spread / least) ** 2) + 1
-    return (
-        f"about {seeds:,} seeds a size, at these differences" if seeds < 10_000 else "nothing: they are alike"
-    )
+    if seeds > _MOST_SEEDS:
+        return f"more than {_MOST_SEEDS} seeds a size: a difference is about zero"
+    return f"about {seeds} seeds a size, at these differences"
 
 
 def verdict_of(f: Findings) -> str:
