@@ -138,7 +138,7 @@ class InProcess:
             return self.stop is not None and records >= self.stop
 
         for task in todo:
-            if outcome.stopped or task.needs in left_out:
+            if outcome.stopped or left_out.intersection(task.needs):
                 left_out.add(task.id)
                 continue
             watch(("start", task))

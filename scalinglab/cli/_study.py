@@ -12,7 +12,7 @@ from scalinglab.cli._progress import SweepProgress, outcome_sentences, steps
 from scalinglab.cli._table import table
 from scalinglab.errors import EnvironmentProblem, InputError
 from scalinglab.extras import need_training
-from scalinglab.ladder import read_study
+from scalinglab.ladder import Scratch, read_study
 from scalinglab.ladder.definition import Run
 from scalinglab.records.store import Metrics, StudyFolder
 from scalinglab.sweep import Swept, prepare, run
@@ -196,20 +196,22 @@ def _status(source: Path, out: Path | None) -> tuple[str, StudyFolder, list[dict
     study = read_study(folder.study_path if source.is_dir() else source)
     trunks = begun(study, folder)
     forks = forked(folder, [run.id for trunk in trunks for run in trunk.runs])
-    wanted = []  # (run, its last step, recipe, whether the study asks for it)
+    wanted = []  # (run, the steps at which it is measured in the end, recipe, whether the study asks for it)
     given_up: dict[str | None, int] = {}
     for trunk in trunks:
-        wanted.append((trunk.run, trunk.plan.steps, getattr(trunk.plan, "recipe", ""), "study"))
+        own_ends = trunk.plan.ends if isinstance(trunk.plan, Scratch) else (trunk.plan.steps,)
+        wanted.append((trunk.run, own_ends, getattr(trunk.plan, "recipe", ""), "study"))
         for planned, branch in zip(trunk.plan.branches, trunk.branches, strict=True):
-            wanted.append((branch, planned.last, planned.recipe, "study"))
+            wanted.append((branch, (planned.end, *planned.after), planned.recipe, "study"))
         own = [task for task in forks if task.run.parent == trunk.run.id]
-        wanted += [(task.run, task.end, task.recipe, task.origin) for task in own]
+        wanted += [(task.run, (task.end,), task.recipe, task.origin) for task in own]
     rows: list[dict[str, Any]] = []
-    for one, end, recipe, origin in wanted:
-        metrics = folder.run(one.id).read_metrics()
+    for one, ends, recipe, origin in wanted:
+        metrics, end = folder.run(one.id).read_metrics(), ends[-1]
+        lacking = next((each for each in ends if each not in metrics.evals), end)
         begun_at = [*metrics.train, *(metrics.evals if one.averaged else ())]  # a merge trains nothing
         at = max(begun_at, default=one.start)
-        state: str = run_state(folder.run(one.id), metrics, end)
+        state: str = run_state(folder.run(one.id), metrics, lacking)
         if metrics.diverged is not None:
             given_up[one.id] = metrics.diverged
         elif state in ("waiting", "stopped") and one.start >= given_up.get(one.parent, one.start + 1):

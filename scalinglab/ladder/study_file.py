@@ -249,7 +249,7 @@ def _check_variants(study: Study) -> None:
     for i, entry in enumerate(study.variants):
         where = f"variants[{i}]"
         for key in entry.model_fields_set:
-            if getattr(entry, key) == []:
+            if getattr(entry, key) == [] and key != "batch_ramp":  # an empty ramp is one: none
                 raise InputError(f"{where}.{key}: is an empty list; name one value, or leave the key out")
         if not any(entry.settings()):
             keys = [key for key in type(entry).model_fields if key not in ("sizes", "seeds", "horizons")]
@@ -283,7 +283,7 @@ def _check_twins(study: Study) -> None:
     for trunk in plan(study):
         known: dict[Branch, str] = {}
         for branch in trunk.branches:
-            other = known.setdefault(replace(branch, recipe=""), branch.recipe)
+            other = known.setdefault(replace(branch, recipe="", after=()), branch.recipe)
             if other != branch.recipe:
                 raise InputError(
                     f"entries {other!r} and {branch.recipe!r} of branches decay alike to {trunk.horizon(branch)} "

@@ -57,7 +57,7 @@ def trial_study(study: Study, settings: Mapping[str, float]) -> Study:
     return study.model_copy(
         update=varied
         | {"ladder": ladder, "seeds": study.seeds[:1], "branches": branches}
-        | {"merges": [], "full": [], "variants": [], "search": None}
+        | {"merges": [], "full": [], "variants": [], "search": None, "probe": None}
     )
 
 

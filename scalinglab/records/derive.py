@@ -81,6 +81,7 @@ VARIED: dict[str, Any] = {
     "clip": None,
     "precision": "fp32",
     "compiled": False,
+    "batch_ramp": "",
 }
 """Settings that are a column where runs differ in them, and what a definition that leaves one out means."""
 
@@ -88,7 +89,10 @@ VARIED: dict[str, Any] = {
 def _varied(table: pd.DataFrame, definitions: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """The table with a column for every further setting that its runs do not share."""
     flat = {
-        name: given | given.get("scaling", {}) | dict(zip(("beta1", "beta2"), given["betas"], strict=True))
+        name: given
+        | given.get("scaling", {})
+        | dict(zip(("beta1", "beta2"), given["betas"], strict=True))
+        | {"batch_ramp": ", ".join(f"{tokens} from step {step}" for step, tokens in given.get("ramp", ()))}
         for name, given in definitions.items()
     }
     for key, otherwise in VARIED.items():

@@ -175,7 +175,7 @@ def _makespan(todo: Sequence[Task], seconds: Mapping[str, float | None], workers
         return None
     order = urgency(todo)
     ids = {task.id for task in todo}
-    waiting = {task.id: task for task in todo if task.needs in ids}
+    waiting = {task.id: needs for task in todo if (needs := ids.intersection(task.needs))}
     ready = [(-order[task.id], task.id) for task in todo if task.id not in waiting]
     heapq.heapify(ready)
     running: list[tuple[float, str]] = []
@@ -185,7 +185,9 @@ def _makespan(todo: Sequence[Task], seconds: Mapping[str, float | None], workers
             _, task_id = heapq.heappop(ready)
             heapq.heappush(running, (now + float(seconds[task_id] or 0.0), task_id))
         now, done = heapq.heappop(running)
-        for task in [task for task in waiting.values() if task.needs == done]:
-            del waiting[task.id]
-            heapq.heappush(ready, (-order[task.id], task.id))
+        for task_id in [task_id for task_id, needs in waiting.items() if done in needs]:
+            waiting[task_id].discard(done)
+            if not waiting[task_id]:
+                del waiting[task_id]
+                heapq.heappush(ready, (-order[task_id], task_id))
     return now

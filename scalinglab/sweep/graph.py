@@ -38,9 +38,12 @@ class Task:
         return f"{self.run.id}@{self.end}"
 
     @property
-    def needs(self) -> str | None:
-        """Id of the task whose checkpoint this one starts from."""
-        return f"{self.source[0]}@{self.source[1]}" if self.source else None
+    def needs(self) -> tuple[str, ...]:
+        """Ids of the tasks whose checkpoints this one starts from: one at most, but of a merge all that it averages."""
+        if self.source is None:
+            return ()
+        run_id, step = self.source
+        return tuple(f"{run_id}@{each}" for each in self.run.averaged or (step,))
 
     @property
     def keeps_state(self) -> bool:
@@ -162,9 +165,7 @@ def outstanding(all_tasks: Sequence[Task], folder: StudyFolder) -> list[Task]:
         lost = task.id in wanted and not folder.run(task.run.id).checkpoint_path(task.end).exists()
         if not recorded or lost:
             todo.append(task)
-            if task.needs:
-                wanted.add(task.needs)
-            wanted |= {f"{task.run.parent}@{step}" for step in task.run.averaged}
+            wanted.update(task.needs)
     return todo[::-1]
 
 
@@ -174,6 +175,6 @@ def urgency(todo: Sequence[Task]) -> dict[str, float]:
     below: dict[str, float] = {}
     for task in reversed(todo):
         chain[task.id] = task.cost + below.get(task.id, 0.0)
-        if task.needs:
-            below[task.needs] = max(below.get(task.needs, 0.0), chain[task.id])
+        for need in task.needs:
+            below[need] = max(below.get(need, 0.0), chain[task.id])
     return chain

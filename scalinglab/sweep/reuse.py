@@ -1,5 +1,6 @@
 """Runs of other studies that this one asks for too: equal definitions compute equal bits, so they are taken over."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -24,22 +25,26 @@ def reuse(
     left to do, and folder name -> runs taken over.
     """
     folder = prepared.folder
-    recipes = {task.run.id: task.recipe for task in prepared.tasks}
+    recipes: dict[str, dict[int, str]] = {}  # run -> end -> what this study calls it
+    for task in prepared.tasks:
+        recipes.setdefault(task.run.id, {})[task.end] = task.recipe
     taken: dict[str, int] = {}
     for other in others:
         if other.path.resolve() == folder.path.resolve():
             continue
         unpack(other)
-        for run_id, recipe in recipes.items():
+        for run_id, ends in recipes.items():
             theirs, ours = other.run(run_id), folder.run(run_id)
             if (
                 (ours.path / "manifest.json").exists()
                 or not (theirs.path / "manifest.json").exists()
                 or theirs.busy
-                or (prepared.study.probe is not None and not theirs.read_metrics().probed)
+                or (
+                    prepared.study.probe is not None and not theirs.read_metrics().probed
+                )  # merges are measured anew
             ):
                 continue
-            _copy(theirs, ours, recipe)
+            _copy(theirs, ours, ends)
             taken[other.path.name] = taken.get(other.path.name, 0) + 1
     if taken:
         with folder.locked():
@@ -48,7 +53,8 @@ def reuse(
     return prepared, taken
 
 
-def _copy(theirs: RunFolder, ours: RunFolder, recipe: str) -> None:
+def _copy(theirs: RunFolder, ours: RunFolder, ends: dict[int, str]) -> None:
+    """The states and the records, measurements under this study's names; of a run from scratch its own ends alone."""
     for step in theirs.checkpoints():
         path = ours.checkpoint_path(step)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,5 +65,19 @@ def _copy(theirs: RunFolder, ours: RunFolder, recipe: str) -> None:
         except OSError:  # another disk, which cannot share the file
             write_through(path, partial(shutil.copyfile, theirs.checkpoint_path(step)))
     if theirs.metrics_path.exists():
-        write_atomic(ours.metrics_path, theirs.metrics_path.read_bytes())
-    ours.create(theirs.manifest() | {"recipe": recipe})
+        whole = theirs.manifest()["kind"] == "full"
+        lines = theirs.metrics_path.read_text("utf-8").splitlines()
+        own = [_renamed(line, ends) if whole else line for line in lines]
+        write_atomic(ours.metrics_path, "".join(f"{line}\n" for line in own if line))
+    ours.create(theirs.manifest() | {"recipe": next(iter(ends.values()))})
+
+
+def _renamed(line: str, ends: dict[int, str]) -> str:
+    """A line of a run from scratch; "" of a measurement that this study does not ask for."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return ""  # torn
+    if record.get("kind") != "eval":
+        return line
+    return json.dumps(record | {"recipe": ends[record["step"]]}) if record["step"] in ends else ""

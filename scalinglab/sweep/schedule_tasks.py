@@ -80,10 +80,11 @@ class _Book:
         self._after: dict[str, list[Task]] = {}
         self._ready: list[tuple[float, int, Task]] = []
         ids = {task.id for task in todo}
+        self._waits = {task.id: ids.intersection(task.needs) for task in todo}
         for task in todo:
-            if task.needs in ids:
-                self._after.setdefault(str(task.needs), []).append(task)
-            else:
+            for need in self._waits[task.id]:
+                self._after.setdefault(need, []).append(task)
+            if not self._waits[task.id]:
                 self._push(task)
 
     def _push(self, task: Task) -> None:
@@ -141,7 +142,9 @@ class _Book:
             return
         self.outcome.done.append(task.id)
         for after in self._after.get(task.id, []):
-            self._push(after)
+            self._waits[after.id].discard(task.id)
+            if not self._waits[after.id]:
+                self._push(after)
 
     def _fail(self, task: Task, sentence: str) -> None:
         self._failures[task.id] = self._failures.get(task.id, 0) + 1
@@ -154,7 +157,7 @@ class _Book:
         """The outcome, with what a failure or a divergence left out."""
         broken = {*self.outcome.failed, *self.outcome.diverged}
         for task in self._todo:
-            if task.needs in broken:
+            if broken.intersection(task.needs):
                 broken.add(task.id)
                 self.outcome.left_out.append(task.id)
         return self.outcome

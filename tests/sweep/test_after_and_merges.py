@@ -146,9 +146,32 @@ def test_a_ramp_is_a_variant(swept: Swept) -> None:
     assert all(trunk.run.ramp == ((trunk.run.batches.step_at(1280), 256),) for trunk in varied)
 
 
+def test_a_merge_waits_for_every_state_it_averages(swept: Swept) -> None:
+    merges = [task for task in swept.prepared.tasks if task.run.averaged]
+    assert merges
+    for task in merges:
+        assert task.needs == tuple(f"{task.run.parent}@{step}" for step in task.run.averaged)
+
+
+def test_an_empty_ramp_is_the_study_without_its_own(tiny_study: Path) -> None:
+    text = tiny_study.read_text("utf-8").replace(
+        "[schedule]", "batch_ramp = [{ from_tokens = 1280, batch_tokens = 128 }]\n[schedule]", 1
+    )
+    path = tiny_study.with_name("ramped.toml")
+    path.write_text(text.replace("[ladder]", "[[variants]]\nbatch_ramp = []\n[ladder]", 1))
+    assert {trunk.batches.ramp for trunk in plan(read_study(path))} == {((20, 128),), ()}
+
+
 @pytest.mark.parametrize(
     ("added", "says"),
     [
+        (
+            (
+                '[[branches]]\nname = "x"\nfloor = 0.1\n'
+                '[[branches]]\nname = "y"\nfloor = 0.1\nafter = { tokens = [256] }\n'
+            ),
+            "decay alike to 2560",
+        ),
         ('[[branches]]\nname = "x"\nafter = { tokens = [256] }\n', "give the decay a floor above 0"),
         (
             '[[branches]]\nname = "x"\nfloor = 0.1\nafter = { tokens = [100] }\n',

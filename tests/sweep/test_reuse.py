@@ -76,3 +76,34 @@ def test_a_probe_changes_no_identity_and_takes_over_no_run_without_one(
     assert {records[step]["probed"] for step in records if step % 10 == 0} == {2}
     _, taken = reuse(prepare(study, tmp_path / "again"), study, [StudyFolder(tmp_path / "ours")])
     assert taken == {"ours": 1}
+
+
+def test_a_run_from_scratch_comes_with_this_studys_ends_and_names(
+    tiny_study: Path, tmp_path: Path, in_process
+) -> None:
+    """Theirs is finished at three ends, one of which ours does not ask for, and calls each otherwise."""
+    head, tail = tiny_study.read_text("utf-8").split("[ladder]")
+    tail = tail.split('[[ladder.sizes]]\nname = "b"')[0]
+    studies = {}
+    for name, entries in {
+        "theirs": {"long": (1.0, 5120), "half": (0.5, 5120), "double": (2.0, 2560)},
+        "ours": {"cosine": (1.0, 5120), "T = 2S": (2.0, 2560)},
+    }.items():
+        full = "".join(
+            f'[[full]]\nname = "{recipe.replace(" = ", "-")}"\nschedule = "cosine"\nperiod_share = {share}\n'
+            f"horizons = [{horizon}]\n"
+            for recipe, (share, horizon) in entries.items()
+        )
+        studies[name] = tiny_study.with_name(f"{name}.toml")
+        studies[name].write_text(f"{head}{full}[ladder]{tail}", "utf-8")
+    run(prepare(studies["theirs"], tmp_path / "theirs"), studies["theirs"])
+    prepared, _ = reuse(
+        prepare(studies["ours"], tmp_path / "ours"), studies["ours"], [StudyFolder(tmp_path / "theirs")]
+    )
+    assert prepared.todo == []
+    table = run(prepared, studies["ours"]).table
+    whole = table[(table["kind"] == "full") & (table["eval_set"] == "average")]
+    assert sorted(zip(whole["recipe"], whole["tokens"], strict=True)) == [
+        ("T-2S", 2560.0),
+        ("cosine", 5120.0),
+    ]

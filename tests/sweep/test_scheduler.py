@@ -22,15 +22,17 @@ class Step:
     """What the scheduler knows of a task."""
 
     id: str
-    needs: str | None
+    needs: tuple[str, ...]
     cost: float
 
 
 def forest(rng: random.Random, count: int) -> list[Step]:
-    """Trees as studies have them, and one task that needs what is no longer to do."""
-    steps = [Step("0", "stands already", rng.random())]
+    """Trees as studies have them, merges that need several, and one task that needs what is no longer to do."""
+    steps = [Step("0", ("stands already",), rng.random())]
     for i in range(1, count):
-        steps.append(Step(str(i), str(rng.randrange(i)) if rng.random() < 0.85 else None, rng.random()))
+        several = rng.choices((0, 1, 3), (15, 70, 15))[0]
+        needs = tuple(sorted({str(rng.randrange(i)) for _ in range(several)}))
+        steps.append(Step(str(i), needs, rng.random()))
     return steps
 
 
@@ -66,7 +68,7 @@ class Unreliable:
         assert not self.cancelled
         assert not self.closed
         assert len(self.running) < self.slots
-        assert task.needs is None or task.needs == "stands already" or task.needs in self.done
+        assert self.done >= {*task.needs} - {"stands already"}
         before = self.told.get(task.id, [])
         assert all(word not in ("done", "diverged") for word in before)
         assert len(before) >= self.submitted.count(task.id)  # never two attempts at once
@@ -155,7 +157,7 @@ def test_every_task_ends_once_whatever_the_engine_does(interrupt: bool) -> None:
         assert set(outcome.done) <= engine.done
         needs = {task.id: task.needs for task in todo}
         broken = {*outcome.failed, *outcome.diverged, *outcome.left_out}
-        assert all(needs[id_] in broken and id_ not in engine.submitted for id_ in outcome.left_out)
+        assert all(broken & {*needs[id_]} and id_ not in engine.submitted for id_ in outcome.left_out)
         for id_ in outcome.failed:
             assert engine.submitted.count(id_) == 2
             assert "done" not in engine.told[id_]
@@ -183,7 +185,7 @@ def test_a_lost_task_is_tried_again_alone() -> None:
                 self.say(0.5, ticket, "lost", "1", "its worker vanished")
             return ticket
 
-    todo = [Step("0", None, 1.0), Step("1", "0", 2.0), Step("2", "0", 1.5), Step("3", "1", 1.0)]
+    todo = [Step("0", (), 1.0), Step("1", ("0",), 2.0), Step("2", ("0",), 1.5), Step("3", ("1",), 1.0)]
     engine = Loses(random.Random(0), 2, 0.0)
     seen: list[tuple[Any, ...]] = []
     outcome = schedule(todo, engine, Needs(), seen.append)
@@ -205,7 +207,7 @@ def test_a_late_result_spares_the_second_attempt() -> None:
             return ticket
 
     engine = Late(random.Random(0), 1, 0.0)
-    assert schedule([Step("0", None, 1.0)], engine) == Outcome(done=["0"])
+    assert schedule([Step("0", (), 1.0)], engine) == Outcome(done=["0"])
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 7])
