@@ -201,7 +201,7 @@ def _print_table(made: Any, out: Path, beside: Path, notes: list[str]) -> None:
     say(f"Table {out}, its map {beside} (edit it and import again with --map).", soft_wrap=True)
     sets = made["eval_set"].dropna().unique() if "eval_set" in made else []
     chosen = f" --eval-set {_quoted(sets[0])}" if len(sets) > 1 else ""
-    say(f"Next: scalinglab fit {_quoted(out)}{chosen}", soft_wrap=True)
+    say(f"Next: scalinglab check {_quoted(out)}, then scalinglab fit {_quoted(out)}{chosen}", soft_wrap=True)
 
 
 def _plain(made: Any, found: Any, out: Path, beside: Path, notes: list[str]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def save(ax: Axes, path: str | Path, formats: Sequence[str] = ("png", "svg")) ->
         how: dict[str, Any] = {"format": suffix, "dpi": 200}
         if suffix in _DATED:
             how["metadata"] = {_DATED[suffix]: None}
-        with matplotlib.rc_context({"svg.hashsalt": "scalinglab"}):
+        with matplotlib.rc_context({"svg.hashsalt": "scalinglab", "pdf.fonttype": 42, "ps.fonttype": 42}):
             write_through(target, partial(figure.savefig, **how))
         paths.append(target)
     return paths

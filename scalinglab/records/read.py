@@ -48,7 +48,7 @@ def read_runs(
 
         given: str | os.PathLike[str] | Source
         if isinstance(source, pd.DataFrame):
-            labels = list(source.index)
+            labels = source.index.tolist()
             given = Source(
                 "the DataFrame",
                 source.reset_index(drop=True),

@@ -43,7 +43,7 @@ def check_table(
     """
     import pandas as pd
 
-    labels = frame.index
+    labels = frame.index.tolist()  # plain numbers, where they are numbers
     if row_name is None:
         row_name = lambda i: f"row {labels[i]!r}"  # noqa: E731
     if isinstance(frame.columns, pd.MultiIndex):
@@ -94,6 +94,8 @@ def check_columns(present: list[str], name: str) -> None:
         mend = f"if that is what they hold, rename {' and '.join(hints)}."
     else:
         mend = f"it has {_listed(present)}." if present else "it has no columns at all."
+    if present:
+        mend = f"{mend.rstrip('.')}; or let scalinglab import make a run table of it."
     raise InputError(f"{name} lacks the column{'s' if len(missing) > 1 else ''} {wanted}; {mend}")
 
 

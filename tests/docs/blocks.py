@@ -30,6 +30,7 @@ _NOT_RUN = re.compile(r"^ *<!-- not run: (.+) -->\s*$")
 PARSED_ONLY = {
     "quickstart": "trains",
     "sweep": "trains",
+    "search": "trains",
     "fork": "trains",
     "extend": "trains",
     "rm": "deletes runs",

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,19 @@ def test_a_damaged_file_is_named_in_one_sentence(name: str, tmp_path: Path) -> N
         read_source(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_without_a_loss_and_rows_not_kept_are_counted(tmp_path: Path) -> None:
+    """One blank loss among good rows is left out and named; blank cells are kept by ""."""
+    path = tmp_path / "sheet.csv"
+    path.write_text(
+        "params,tokens,loss,notes\n1e8,2e9,3.1,\n1e8,4e9,,\n2e8,4e9,2.9,long run\n2e8,8e9,2.8,half way\n",
+        "utf-8",
+    )
+    source = read_source(path)
+    made = import_runs(source, propose(source))
+    assert made.table["loss"].tolist() == [3.1, 2.9, 2.8]
+    assert "1 row without a loss left out: line 3." in made.notes
+    kept = import_runs(source, replace(propose(source), keep={"notes": ("", "long run")}))
+    assert kept.table["loss"].tolist() == [3.1, 2.9]
+    assert "1 of 4 rows left out by [keep] of the map." in kept.notes

@@ -19,6 +19,8 @@ from scalinglab.records import COLUMNS, TableWarning, columns_markdown, read_run
 HEADER = "params,tokens,loss\n"
 GOOD = HEADER + "1e6,2e7,3.5\n2e6,2e7,3.25\n"
 
+IMPORT = "; or let scalinglab import make a run table of it."
+
 
 @pytest.fixture
 def write(tmp_path: Path):
@@ -163,18 +165,18 @@ def test_importing_the_room_loads_no_pandas():
 )
 def test_a_missing_column_comes_with_the_near_one_and_is_not_renamed(write, header, found, wanted):
     message = sentence(write(f"{header}\n1e6,2e7,3.5\n"))
-    assert message.endswith(f'rename "{found}" to "{wanted}".')
+    assert message.endswith(f'rename "{found}" to "{wanted}"{IMPORT}')
     assert f'lacks the column "{wanted}"' in message
 
 
 def test_several_missing_columns_are_said_at_once(write):
     message = sentence(write("N,D,L,step\n1e6,2e7,3.5,10\n"))
     assert 'lacks the columns "params" (N, non-embedding parameters) and "tokens"' in message
-    assert message.endswith('rename "N" to "params" and "D" to "tokens" and "L" to "loss".')
+    assert message.endswith(f'rename "N" to "params" and "D" to "tokens" and "L" to "loss"{IMPORT}')
 
 
 def test_nothing_near_lists_what_there_is(write):
-    assert sentence(write("params,tokens,zzz\n1,2,3\n")).endswith('it has "params", "tokens", "zzz".')
+    assert sentence(write("params,tokens,zzz\n1,2,3\n")).endswith(f'it has "params", "tokens", "zzz"{IMPORT}')
 
 
 def test_a_column_twice(write, tmp_path):
@@ -391,6 +393,6 @@ def test_real_tables(data_folder):
     assert len(hoffmann) == 245
     assert hoffmann["params"][0] == 6.7956003493e9
     message = sentence(data_folder / "gemstones.csv")
-    assert message.endswith('rename "params_nonemb" to "params".')
+    assert message.endswith(f'rename "params_nonemb" to "params"{IMPORT}')
     gemstones = pd.read_csv(data_folder / "gemstones.csv").rename(columns={"params_nonemb": "params"})
     assert len(sl.read_runs(gemstones)) == 642

@@ -59,11 +59,16 @@ def apply(source: Source, mapping: Map) -> tuple[pd.DataFrame, tuple[str, ...]]:
     _check_names(source, mapping)
     rows = _Rows(source, mapping)
     notes = list(source.notes)
+    left = len(source.frame) - len(rows.frame)
+    if left and len(rows.frame):
+        notes.append(f"{left} of {_rows_text(len(source.frame))} left out by [keep] of the map.")
     if not rows.frame.shape[0]:
         asked = ", ".join(
             f"{name} = {' or '.join(map(str, values))}" for name, values in mapping.keep.items()
         )
-        raise InputError(f"{source.name}: no row has {asked}; change [keep] in the map.")
+        raise InputError(
+            f"{source.name}: no row has {asked}; change [keep] in the map, by columns of the source."
+        )
     parts, taken = [], []
     for i, entry in enumerate(mapping.losses):
         part, index, said = _one_loss(rows, mapping, entry, i)
@@ -82,6 +87,10 @@ def apply(source: Source, mapping: Map) -> tuple[pd.DataFrame, tuple[str, ...]]:
         checked = check_table(table, source.name, lambda row: source.row_name(int(where[row])))
     notes += [str(warning.message) for warning in heard]
     return checked, tuple(dict.fromkeys(notes))
+
+
+def _rows_text(count: int) -> str:
+    return f"{count} row{'s' * (count > 1)}"
 
 
 def _loss_name(entry: Entry) -> str:
@@ -119,9 +128,14 @@ class _Rows:
         keep = np.ones(len(frame), dtype=bool)
         for column, values in mapping.keep.items():
             texts = {str(value) for value in values}
+            blank = "" in texts
             own = {float(value) for value in values if isinstance(value, int | float)}
             keep &= np.array(
-                [str(cell) in texts or _float(cell) in own for cell in frame[column]], dtype=bool
+                [
+                    blank if _missing(cell) else str(cell) in texts or _float(cell) in own
+                    for cell in frame[column]
+                ],
+                dtype=bool,
             )
         self.index = np.flatnonzero(keep)
         self.frame = frame.iloc[self.index].reset_index(drop=True)
@@ -288,9 +302,13 @@ def _one_loss(
     known = ~np.isnan(raw)
     points = mapping.points
     if points == "all":
-        if len(mapping.losses) == 1:
-            known[:] = True  # a gap is somebody's mistake, and the check names it
         chosen, kind = np.flatnonzero(known), None
+        lacking = np.flatnonzero(~known)
+        if len(mapping.losses) == 1 and len(lacking):
+            where = ", ".join(rows.source.row_name(int(rows.index[row])) for row in lacking[:5])
+            notes.append(
+                f"{_rows_text(len(lacking))} without a loss left out: {where}{', …' * (len(lacking) > 5)}."
+            )
     else:
         chosen, kind, notes = _points(rows, mapping, raw, known)
     loss, unit, se = _in_nats(rows, mapping, entry, raw, chosen)
