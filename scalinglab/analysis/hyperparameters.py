@@ -159,7 +159,7 @@ class Setting(Answer):
     extrapolation: float = 0.0
 
     def headline(self) -> str:
-        far = f"; {self.extrapolation:.1f} decades beyond the sweep" if self.extrapolation > 0 else ""
+        far = f"; {self.extrapolation:.1f} decades beyond the sweep" if self.extrapolation > 0.05 else ""
         return (
             f"N = {self.params:.3g}, D = {self.tokens:.3g}: lr {self.lr}, batch {self.batch_tokens.text(True)} tokens "
             f"({self.level:.0%} intervals{far})"

@@ -53,7 +53,7 @@ class Optimum(Answer):
     """Decades of N, D or N·D beyond the fitted rows; 0 inside."""
 
     def headline(self) -> str:
-        far = f"{self.extrapolation:.1f} decades beyond the data" if self.extrapolation > 0 else ""
+        far = f"{self.extrapolation:.1f} decades beyond the data" if self.extrapolation > 0.05 else ""
         unit = f" {self.loss_unit}" if self.loss_unit else ""
         return (
             f"C = {self.flops:.3g} FLOPs ({self.cost}): N {self.params.text(True)} parameters, D "

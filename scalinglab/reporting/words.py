@@ -66,8 +66,8 @@ def _optimum(best: Optimum, where: str) -> str:
     )
     if n.open or d.open:
         said += " The intervals are so wide that the rows leave the best size open."
-    if best.extrapolation > 0:
-        said += f" That lies {best.extrapolation:.1f} decades beyond the runs."
+    if best.extrapolation > 0.05:
+        said += f" Its size or its tokens lie {best.extrapolation:.1f} decades beyond the runs'."
     return said
 
 
