@@ -270,7 +270,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         (lambda: equal_compute(POWER, 3.6e7, 3.34, larger=1e8, level=2), "share between 0 and 1"),
         (lambda: equal_compute(POWER, 3.6e7, ladder()), "name the model beside it, larger="),
         (lambda: equal_compute(ladder(), 3.6e7, 3.34, larger=1e8), "law of the loss in flops_6nd"),
-        (lambda: equal_compute(POWER, 3.6e7, "x", larger=1e8), "not str"),
+        (lambda: equal_compute(POWER, 3.6e7, "x", larger=1e8), "x has no suffix; a run table ends in"),
         (lambda: continual(POWER), "give params="),
         (lambda: continual(ladder(), 1e4), "a fit of PowerLaw or Exponential"),
         (lambda: continual(table(0), against=table(0).iloc[:2]), "one larger model, or three sizes"),
@@ -389,9 +389,11 @@ def test_numbers_of_numpy_are_numbers_and_text_is_not() -> None:
         {"tokens_per_param": "20"}, {"factor": "2"}, {"factor": True}, {"bytes_per_token": "4"},
     ):  # fmt: skip
         asked = {"params": 3.6e7, "against": 3.34, "larger": 1.7e8} | wrong
-        with pytest.raises(InputError, match=r"number|not bool|not str"):
+        with pytest.raises(
+            InputError, match=r"number|not bool|not str|3.34 has the suffix"
+        ):  # text is a path
             equal_compute(POWER, **asked)
-        with pytest.raises(InputError, match=r"number|not bool|not str"):
+        with pytest.raises(InputError, match=r"number|not bool|not str|3.34 has the suffix"):
             continual(POWER, **asked)
 
 

@@ -154,7 +154,7 @@ def assert_shown(block: Block, said: str) -> None:
 
 
 def _tidy(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
 
 
 # ---- Python -------------------------------------------------------------------------------------------
