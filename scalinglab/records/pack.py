@@ -1,7 +1,7 @@
 """A study's records in one small text file, to keep and to share: every measurement, and its curves thinned.
 
 runs/<study>/records.jsonl holds a run a line: its manifest as it is, all its measurements, and of its training records
-up to forty (400 of a probed run), evenly spread, the seconds of those left out added to the next, column by column.
+up to 120 (400 of a probed run), evenly spread, the seconds of those left out added to the next, column by column.
 From it the run folders are laid out again where they are missing, so that a table is derived, and a study gone on with,
 as from the runs themselves; only states (checkpoints) and what interruptions wasted are not in it.
 """
@@ -14,7 +14,7 @@ from scalinglab.errors import InputError
 from scalinglab.records.files import write_atomic
 from scalinglab.records.store import Metrics, RunFolder, StudyFolder
 
-CURVE = {"trunk": 40, "full": 40, "branch": 12, "merge": 0}
+CURVE = {"trunk": 120, "full": 120, "branch": 12, "merge": 0}
 """Training records kept of a run of each kind."""
 PROBED = {"trunk": 400, "full": 400, "branch": 60, "merge": 0}
 """The same of a probed run, whose records are what it was trained for."""
