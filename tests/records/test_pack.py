@@ -48,7 +48,7 @@ def test_more_is_kept_of_a_probed_run(folder: StudyFolder) -> None:
     for run in (probed, plain):
         lines = [json.dumps(records | {"step": 10}), *(
             json.dumps(records | {"step": step} | ({"probed": 10, "curvature": step / 7} if run == probed else {}))
-            for step in range(20, 1010, 10)
+            for step in range(20, 2010, 10)
         )]  # fmt: skip
         run.metrics_path.write_text("\n".join(lines), "utf-8")
     pack(folder)
@@ -58,7 +58,7 @@ def test_more_is_kept_of_a_probed_run(folder: StudyFolder) -> None:
     kept = probed.read_metrics()
     assert kept.probed
     assert not plain.read_metrics().probed
-    assert len(kept.train) == min(100, PROBED["trunk"])
+    assert len(kept.train) == min(200, PROBED["trunk"])
     assert kept.train[500]["curvature"] == pytest.approx(500 / 7, rel=1e-5)
     assert kept.train[10].get("curvature") is None
     assert len(plain.read_metrics().train) == CURVE["trunk"]
