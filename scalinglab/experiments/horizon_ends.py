@@ -16,10 +16,9 @@ import pandas as pd
 
 from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.errors import InputError
-from scalinglab.experiments.wind_tunnel import Trained
+from scalinglab.experiments.wind_tunnel import Measured, Trained
 from scalinglab.experiments.wsd_ends import difference, percent
 from scalinglab.ladder import Cosine, CosineLoop, Linear, Schedule, Scratch, Study
-from scalinglab.records.derive import AVERAGE
 from scalinglab.records.pack import CURVE
 from scalinglab.sweep import PlannedTrunk
 
@@ -101,7 +100,7 @@ class Loop:
     """Tokens from the first floor to the peak."""
 
 
-class HorizonEnds:
+class HorizonEnds(Measured):
     """The ends of one size's runs by way, seed and horizon, under the study's own settings."""
 
     def __init__(self, trained: Trained, read: Callable[[str], pd.DataFrame] | None = None) -> None:
@@ -129,21 +128,6 @@ class HorizonEnds:
     def planned(self) -> pd.DataFrame:
         """A row a run end: way, run_id, trunk_id, seed, tokens."""
         return planned_ends(self.trained.trunks, self.trained.study)
-
-    @cached_property
-    def eval_set(self) -> str:
-        """The average where there is one, else the only set."""
-        names = list(self.trained.table["eval_set"].unique())
-        return AVERAGE if AVERAGE in names else str(names[0])
-
-    @cached_property
-    def eval_sets(self) -> list[str]:
-        """The average first."""
-        return sorted(self.trained.table["eval_set"].unique(), key=lambda name: (name != self.eval_set, name))
-
-    @property
-    def loss_unit(self) -> str:
-        return str(self.trained.table["loss_unit"].iloc[0])
 
     @cached_property
     def _pivots(self) -> dict[tuple[Way, str], pd.DataFrame]:

@@ -16,11 +16,10 @@ from scalinglab.analysis.isoflop_minimum import vertex
 from scalinglab.analysis.ratio import ratio_of_means
 from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.errors import InputError
-from scalinglab.experiments.wind_tunnel import Trained
+from scalinglab.experiments.wind_tunnel import Measured, Trained
 from scalinglab.experiments.wsd_ends import Recipe, difference, percent
 from scalinglab.experiments.wsd_findings import LEVEL
 from scalinglab.ladder import Trunk, trunk_cost
-from scalinglab.records.derive import AVERAGE
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Window:
     edge: str = ""
 
 
-class MergeEnds:
+class MergeEnds(Measured):
     """The ends of one size's runs by recipe, seed and horizon, under the study's own settings."""
 
     def __init__(self, trained: Trained) -> None:
@@ -123,21 +122,6 @@ class MergeEnds:
         ]
 
     # ---- where it ended ----------------------------------------------------------------------------------
-
-    @cached_property
-    def eval_set(self) -> str:
-        """The average where there is one, else the only set."""
-        names = list(self.trained.table["eval_set"].unique())
-        return AVERAGE if AVERAGE in names else str(names[0])
-
-    @cached_property
-    def eval_sets(self) -> list[str]:
-        """The average first."""
-        return sorted(self.trained.table["eval_set"].unique(), key=lambda name: (name != self.eval_set, name))
-
-    @property
-    def loss_unit(self) -> str:
-        return str(self.trained.table["loss_unit"].iloc[0])
 
     @cached_property
     def _planned(self) -> pd.DataFrame:

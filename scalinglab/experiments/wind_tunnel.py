@@ -5,6 +5,7 @@ records of, "full" for a machine with GPUs and more text.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from scalinglab.errors import InputError
 from scalinglab.experiments.found_study import found_study_path
 from scalinglab.ladder import Study, read_study
-from scalinglab.records.derive import derive_table
+from scalinglab.records.derive import AVERAGE, derive_table
 from scalinglab.records.store import StudyFolder
 from scalinglab.sweep import PlannedTrunk, outstanding, tasks
 from scalinglab.sweep.study_run import begun
@@ -57,6 +58,27 @@ class Trained:
         """The rows under the study's own settings."""
         varied = {trunk.run.id for trunk in self.trunks if trunk.variant}
         return self.table[~self.table["trunk_id"].isin(varied)].reset_index(drop=True)
+
+
+class Measured:
+    """What the runs of a study were measured on, for a reading of them that holds them as `trained`."""
+
+    trained: Trained
+
+    @cached_property
+    def eval_set(self) -> str:
+        """The average where there is one, else the only set."""
+        names = list(self.trained.table["eval_set"].unique())
+        return AVERAGE if AVERAGE in names else str(names[0])
+
+    @cached_property
+    def eval_sets(self) -> list[str]:
+        """The average first."""
+        return sorted(self.trained.table["eval_set"].unique(), key=lambda name: (name != self.eval_set, name))
+
+    @property
+    def loss_unit(self) -> str:
+        return str(self.trained.table["loss_unit"].iloc[0])
 
 
 def read_trained(study: str, scale: str, runs: Path) -> Trained:

@@ -9,10 +9,9 @@ import pandas as pd
 
 from scalinglab.analysis.seed_gaps import SeedGaps
 from scalinglab.errors import InputError
-from scalinglab.experiments.wind_tunnel import Trained
+from scalinglab.experiments.wind_tunnel import Measured, Trained
 from scalinglab.ladder import Scratch
 from scalinglab.ladder.from_scratch import Cosine
-from scalinglab.records.derive import AVERAGE
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-class Ends:
+class Ends(Measured):
     """The ends of one size's runs by recipe, seed and horizon, under the study's own settings and its variants."""
 
     def __init__(self, trained: Trained) -> None:
@@ -93,21 +92,6 @@ class Ends:
     def recipes(self) -> list[Recipe]:
         """All that is set against the reference."""
         return [*dict.fromkeys([*self.lengths, *self.shapes, *self.decays]), *self.others]
-
-    @cached_property
-    def eval_set(self) -> str:
-        """The average where there is one, else the only set."""
-        names = list(self.trained.table["eval_set"].unique())
-        return AVERAGE if AVERAGE in names else str(names[0])
-
-    @cached_property
-    def eval_sets(self) -> list[str]:
-        """The average first."""
-        return sorted(self.trained.table["eval_set"].unique(), key=lambda name: (name != self.eval_set, name))
-
-    @property
-    def loss_unit(self) -> str:
-        return str(self.trained.table["loss_unit"].iloc[0])
 
     @cached_property
     def planned(self) -> pd.DataFrame:

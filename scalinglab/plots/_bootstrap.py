@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.axes import Axes
-from matplotlib.gridspec import GridSpec, GridSpecBase
 
 from scalinglab.errors import InputError
 from scalinglab.plots._axes import LogTicks, Written, key_above
 from scalinglab.plots._canvas import BLUE, VERMILLION, canvas
+from scalinglab.plots._panels import grid_at
 from scalinglab.units import number_text
 
 if TYPE_CHECKING:
@@ -96,14 +96,5 @@ def _width(ax: Axes | None) -> float:
 def _panels(ax: Axes, rows: int, columns: int, count: int) -> list[Axes]:
     """Divide the place that `ax` has among `count` Axes that share nothing; `ax` is the first."""
     figure: Any = ax.get_figure()
-    place = ax.get_subplotspec()
-    grid: GridSpecBase
-    if place is not None:
-        grid = place.subgridspec(rows, columns)
-    else:
-        left, bottom, width, height = ax.get_position().bounds
-        grid = GridSpec(
-            rows, columns, figure, left=left, bottom=bottom, right=left + width, top=bottom + height
-        )
-    ax.set_subplotspec(grid[0, 0])
+    grid = grid_at(ax, rows, columns)
     return [ax, *(figure.add_subplot(grid[divmod(i, columns)]) for i in range(1, count))]

@@ -44,13 +44,8 @@ def panel_below(ax: Axes, share: float = 0.36) -> Axes:
     return below
 
 
-def panel_grid(ax: Axes, rows: int, columns: int, panels: int, *, share_x: bool = True) -> list[Axes]:
-    """Divide the place that `ax` has among `panels` Axes, row by row, which share both axes; `ax` is the first.
-
-    share_x: no, where each has an x axis of its own.
-
-    Where the last row is not full, its last panel is as wide as what is left of it.
-    """
+def grid_at(ax: Axes, rows: int, columns: int) -> GridSpecBase:
+    """The place that `ax` has, divided; `ax` moves to its first part."""
     figure: Any = ax.get_figure()
     place = ax.get_subplotspec()
     grid: GridSpecBase
@@ -62,6 +57,18 @@ def panel_grid(ax: Axes, rows: int, columns: int, panels: int, *, share_x: bool 
             rows, columns, figure, left=left, bottom=bottom, right=left + width, top=bottom + height
         )
     ax.set_subplotspec(grid[0, 0])
+    return grid
+
+
+def panel_grid(ax: Axes, rows: int, columns: int, panels: int, *, share_x: bool = True) -> list[Axes]:
+    """Divide the place that `ax` has among `panels` Axes, row by row, which share both axes; `ax` is the first.
+
+    share_x: no, where each has an x axis of its own.
+
+    Where the last row is not full, its last panel is as wide as what is left of it.
+    """
+    figure: Any = ax.get_figure()
+    grid = grid_at(ax, rows, columns)
     found = [ax]
     for i in range(1, panels):
         row, column = divmod(i, columns)
